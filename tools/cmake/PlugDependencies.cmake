@@ -1,0 +1,35 @@
+# Everything comes from the distribution's packages; see README for their names.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4.1)
+find_program(PROTOC_C protoc-c REQUIRED)
+
+find_path(NNG_INCLUDE_DIR nng/nng.h REQUIRED)
+find_library(NNG_LIBRARY nng REQUIRED)
+add_library(nng_dep INTERFACE)
+target_include_directories(nng_dep SYSTEM INTERFACE ${NNG_INCLUDE_DIR})
+target_link_libraries(nng_dep INTERFACE ${NNG_LIBRARY})
+
+find_path(EV_INCLUDE_DIR ev.h REQUIRED)
+find_library(EV_LIBRARY ev REQUIRED)
+add_library(ev_dep INTERFACE)
+target_include_directories(ev_dep SYSTEM INTERFACE ${EV_INCLUDE_DIR})
+target_link_libraries(ev_dep INTERFACE ${EV_LIBRARY})
+
+pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
+pkg_check_modules(JANSSON IMPORTED_TARGET jansson)
+if(BUILD_TESTING)
+	pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+endif()
+
+set(PLUG_HAVE_CUDA OFF)
+if(NOT PLUG_CUDA STREQUAL "OFF")
+	find_package(CUDAToolkit QUIET)
+	if(CUDAToolkit_FOUND)
+		set(PLUG_HAVE_CUDA ON)
+	elseif(PLUG_CUDA STREQUAL "ON")
+		message(FATAL_ERROR "PLUG_CUDA=ON, but no CUDA toolkit was found; install one or use PLUG_CUDA=AUTO")
+	endif()
+endif()
+message(STATUS "plug: CUDA toolkit ${PLUG_HAVE_CUDA} (${CUDAToolkit_VERSION}); everything runs without it")
