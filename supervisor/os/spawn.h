@@ -1,0 +1,72 @@
+/*
+ * Starting one process.
+ *
+ * The child is in a session and process group of its own (group id = session id = pid), gets
+ * SIGKILL when the calling thread ends (so: call from the main thread only), has every signal at
+ * its default and none blocked, and inherits no descriptor but the ones named here.
+ */
+#ifndef PLUGD_SPAWN_H
+#define PLUGD_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <plug/error.h>
+
+#define SPAWN_FDS 8 /* most descriptors passed on, besides stdout and stderr */
+
+struct spawn_fd {
+	int fd;     /* of the caller, which keeps it */
+	int target; /* its number in the child: 3 … 63, each once */
+};
+
+struct spawn_request {
+	const char *path; /* relative to `cwd`; never searched in PATH */
+	int exec_fd; /* -1, or executed instead of `path` (for binaries: a #! script cannot be) */
+	char *const *argv; /* NULL-terminated, built before the call */
+	char *const *envp; /* NULL-terminated; all that the child's environment holds */
+	const char *cwd;   /* NULL: the caller's */
+	int stdout_fd;     /* the caller keeps both; stdin is /dev/null */
+	int stderr_fd;
+	const struct spawn_fd *fds;
+	size_t fd_count;
+	int cgroup_fd;      /* -1, or the directory of the cgroup2 group to start in */
+	mode_t umask;       /* of the child */
+	rlim_t nofile_soft; /* soft descriptor limit of the child; 0: as the caller's */
+};
+
+#define SPAWN_REQUEST_INIT                                                                     \
+	{                                                                                      \
+		.exec_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .cgroup_fd = -1, .umask = 077 \
+	}
+
+struct spawned {
+	pid_t pid;
+	int pidfd;      /* readable when the process has ended; owned by the caller */
+	int error_fd;   /* see spawn_error_read(); non-blocking, owned by the caller */
+	bool in_cgroup; /* born in `cgroup_fd`; when false the child tried to enter it by itself */
+};
+
+/*
+ * Main thread.  Returns when the child exists, before it executes: whether it could, is read from
+ * `error_fd` (end of file on success).  All descriptors returned are close-on-exec.  On failure
+ * *ret is untouched.
+ *
+ * PLUG_EINVAL  a target out of range or named twice, too many, no argv, stdout or stderr missing
+ * PLUG_ESYS    no process, no pipe or no pidfd could be made; errno says why
+ */
+plug_err spawn_process(const struct spawn_request *request, struct spawned *ret);
+
+/* As spawn_process(), leaving out clone3: what happens on a kernel or under a filter without it. */
+plug_err spawn_process_fork(const struct spawn_request *request, struct spawned *ret);
+
+/*
+ * What stopped the child before or at its execve, as "exec ./x: No such file or directory".  Never
+ * blocks.  PLUG_OK: `text` is written, the process was never executed.  PLUG_EAGAIN: not known
+ * yet.  PLUG_ENOTFOUND: there is nothing: it was executed, or was killed before.
+ */
+plug_err spawn_error_read(int error_fd, char *text, size_t size);
+
+#endif
