@@ -1,0 +1,167 @@
+/* What waits to be sent.  A message is packed only when the kernel is about to take it, so that
+ * the payload is copied once and the deadline sent is what is left of it.  Calls longer than one
+ * message take turns: a long one does not hold up the short ones behind it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "internal.h"
+
+static bool
+field_ok(const char *text)
+{
+	return text && *text && strlen(text) <= PLUGC_FIELD_BYTES;
+}
+
+plug_err
+plugc_out_prepare(struct plug_client *client, struct plugc_call *call,
+		  const struct plug_request *request)
+{
+	const char *type;
+
+	if (!request || request->size < sizeof(*request))
+		return plugc_fail(client, PLUG_EINVAL,
+				  "request->size is not sizeof(struct plug_request)");
+	type = request->payload.content_type ? request->payload.content_type : "application/json";
+	if (!field_ok(request->plugin) || !field_ok(request->method) ||
+	    strlen(type) > PLUGC_FIELD_BYTES)
+		return plugc_fail(client, PLUG_EINVAL,
+				  "a call names a plugin and a method of 1 to %d bytes",
+				  PLUGC_FIELD_BYTES);
+	if (!request->payload.data && request->payload.size)
+		return plugc_fail(client, PLUG_EINVAL, "payload.data is NULL, payload.size is %zu",
+				  request->payload.size);
+	if (request->payload.size > client->call_bytes)
+		return plugc_fail(client, PLUG_ETOOLARGE,
+				  "the payload is %zu bytes, plugd takes at most %llu in a call",
+				  request->payload.size, (unsigned long long)client->call_bytes);
+	call->out.plugin = request->plugin;
+	call->out.method = request->method;
+	call->out.content_type = type;
+	call->out.payload = request->payload.data;
+	call->out.size = request->payload.size;
+	return PLUG_OK;
+}
+
+void
+plugc_out_add(struct plug_client *client, struct plugc_out *out)
+{
+	TAILQ_INSERT_TAIL(&client->out, out, link);
+	client->out_bytes += out->copied;
+	out->queued = true;
+}
+
+void
+plugc_out_remove(struct plug_client *client, struct plugc_out *out)
+{
+	if (!out->queued)
+		return;
+	TAILQ_REMOVE(&client->out, out, link);
+	client->out_bytes -= out->copied;
+	out->queued = false;
+}
+
+void
+plugc_out_cancel(struct plug_client *client, uint64_t id, plug_err reason)
+{
+	struct plugc_out *out = calloc(1, sizeof(*out));
+
+	if (!out)
+		return;
+	out->id = id;
+	out->cancel_reason = reason;
+	plugc_out_add(client, out);
+	plugc_flush(client);
+}
+
+static uint64_t
+left_us(const struct plugc_call *call)
+{
+	uint64_t now = plugc_now_ns();
+
+	if (call->call_deadline_ns == PLUGC_NEVER)
+		return 0;
+	return call->call_deadline_ns > now + 1000 ? (call->call_deadline_ns - now) / 1000 : 1;
+}
+
+/* The next message of out.  *ret_payload: payload bytes in it. */
+static plug_err
+pack_next(struct plug_client *client, struct plugc_out *out, size_t *ret_size, size_t *ret_payload)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Call call = PLUG__CALL__INIT;
+	Plug__Chunk chunk = PLUG__CHUNK__INIT;
+	Plug__Cancel cancel = PLUG__CANCEL__INIT;
+	size_t left = out->size - out->sent;
+	ProtobufCBinaryData data = {.len = left < PLUG_CHUNK_BYTES ? left : PLUG_CHUNK_BYTES,
+				    .data = (uint8_t *)out->payload + out->sent};
+
+	env.id = out->id;
+	if (!out->call) {
+		env.body_case = PLUG__ENVELOPE__BODY_CANCEL;
+		env.cancel = &cancel;
+		cancel.reason = out->cancel_reason;
+	} else if (out->request) {
+		env.body_case = PLUG__ENVELOPE__BODY_REQUEST;
+		env.request = (Plug__Request *)out->request;
+	} else if (out->started) {
+		env.body_case = PLUG__ENVELOPE__BODY_CHUNK;
+		env.chunk = &chunk;
+		chunk.data = data;
+		chunk.last = data.len == left;
+	} else {
+		env.body_case = PLUG__ENVELOPE__BODY_CALL;
+		env.call = &call;
+		call.plugin = (char *)out->plugin;
+		call.method = (char *)out->method;
+		call.content_type = (char *)out->content_type;
+		call.timeout_us = left_us(out->call);
+		call.payload = data;
+		call.more = data.len < left;
+	}
+	*ret_payload = data.len;
+	return plug_envelope_pack(&env, client->scratch, sizeof(client->scratch), ret_size);
+}
+
+static void
+sent_all(struct plug_client *client, struct plugc_out *out)
+{
+	plugc_out_remove(client, out);
+	if (out->call)
+		out->call->sent = true;
+	else
+		free(out);
+}
+
+void
+plugc_flush(struct plug_client *client)
+{
+	struct plugc_out *out;
+
+	while (client->state == PLUGC_READY && !client->broken &&
+	       (out = TAILQ_FIRST(&client->out))) {
+		size_t size, payload;
+
+		if (pack_next(client, out, &size, &payload) != PLUG_OK) {
+			plugc_call_end(client, out->call, PLUG_ETOOLARGE,
+				       "the request does not fit into a message of %u bytes",
+				       PLUG_MESSAGE_BYTES);
+			continue;
+		}
+		if (send(client->fd, client->scratch, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+			if (errno == EINTR)
+				continue;
+			client->broken = errno != EAGAIN;
+			return;
+		}
+		out->started = true;
+		out->sent += payload;
+		if (out->sent == out->size) {
+			sent_all(client, out);
+		} else {
+			plugc_out_remove(client, out);
+			plugc_out_add(client, out);
+		}
+	}
+}
