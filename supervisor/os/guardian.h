@@ -10,6 +10,9 @@
  * and waits.  When the daemon has ended, in whatever way, it kills all that was adopted, ends the
  * daemon's cgroup, and exits with the daemon's status, or 128 + the signal that killed it.
  *
+ * Children that the calling process had before count as adopted.  The daemon's environment loses
+ * NOTIFY_SOCKET: guardian_notify() is the way.
+ *
  * When the guardian ends first, `fd` becomes readable (POLLHUP): the daemon then ends its trees
  * itself and exits.
  */
@@ -28,8 +31,7 @@ struct guardian {
 /*
  * Returns in the daemon only, or in the caller when it fails.
  *
- * PLUG_ESTATE  there is more than one thread
- * PLUG_ESYS    no process or socket could be made; errno says why
+ * PLUG_ESYS  no process or socket could be made; errno says why
  */
 plug_err guardian_start(struct guardian *ret);
 
