@@ -1,0 +1,387 @@
+/*
+ * Invariants
+ *
+ * - nng's pipe events run on nng's threads and only tell the outbox.  ADD_PRE comes before the new
+ *   connection is used, REM_POST of the old one before that.
+ * - A message counts as taken when its seq is the next one; what came on another connection than
+ * the current one, or before WELCOME, does not count and is sent again by plugd.
+ */
+#include "session.h"
+
+#include <nng/protocol/pair1/pair.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "codec.h"
+#include "state.h"
+
+#define RECONNECT_MIN_MS  10
+#define RECONNECT_MAX_MS  100
+#define HANDSHAKE_POLL_MS 1000
+
+static void
+say_hello(struct plug_plugin *plugin, uint32_t pipe)
+{
+	struct session *session = &plugin->session;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Hello hello = PLUG__HELLO__INIT;
+	Plug__Resume resume = PLUG__RESUME__INIT;
+	uint8_t nonce[PLUG_NONCE_BYTES];
+
+	hello.protocol_min = PLUG_PROTOCOL_MIN;
+	hello.protocol_max = PLUG_PROTOCOL_MAX;
+	hello.sdk = (char *)"libplug " PLUG_VERSION;
+	hello.name = (char *)plugin->config.name;
+	hello.version = (char *)plugin->config.version;
+	hello.contract = (char *)plugin->config.contract;
+	hello.methods = session->method_list;
+	hello.n_methods = plugin->method_count;
+	hello.token = (ProtobufCBinaryData){sizeof(session->token), session->token};
+	pthread_mutex_lock(&session->lock);
+	if (session->resumable) {
+		memcpy(nonce, session->nonce, sizeof(nonce));
+		resume.generation = plugin->generation;
+		resume.nonce = (ProtobufCBinaryData){sizeof(nonce), nonce};
+		resume.received = atomic_load(&plugin->outbox.received);
+		hello.resume = &resume;
+	}
+	pthread_mutex_unlock(&session->lock);
+	env.body_case = PLUG__ENVELOPE__BODY_HELLO;
+	env.hello = &hello;
+	plugp_outbox_hello(&plugin->outbox, pipe, &env);
+}
+
+static void
+on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	struct plug_plugin *plugin = arg;
+	uint32_t id = (uint32_t)nng_pipe_id(pipe);
+
+	switch (event) {
+	case NNG_PIPE_EV_ADD_PRE:
+		plugp_outbox_replace(&plugin->outbox, id);
+		break;
+	case NNG_PIPE_EV_ADD_POST:
+		say_hello(plugin, id);
+		break;
+	case NNG_PIPE_EV_REM_POST:
+		plugp_outbox_lost(&plugin->outbox, id);
+		plugp_tick_wake(&plugin->tick);
+		break;
+	default:
+		break;
+	}
+}
+
+static plug_err
+prepare_methods(struct plug_plugin *plugin)
+{
+	struct session *session = &plugin->session;
+
+	session->methods = calloc(plugin->method_count + 1, sizeof(*session->methods));
+	session->method_list = calloc(plugin->method_count + 1, sizeof(*session->method_list));
+	if (!session->methods || !session->method_list)
+		return PLUG_ENOMEM;
+	for (size_t i = 0; i < plugin->method_count; i++) {
+		const struct plug_method *from = &plugin->config.methods[i];
+		Plug__Method *to = &session->methods[i];
+
+		plug__method__init(to);
+		to->name = (char *)from->name;
+		if (from->description)
+			to->description = (char *)from->description;
+		to->stream = from->flags & PLUG_METHOD_STREAM;
+		to->idempotent = (from->flags & PLUG_METHOD_IDEMPOTENT) != 0;
+		to->timeout_ms = from->timeout_ms;
+		session->method_list[i] = to;
+	}
+	return PLUG_OK;
+}
+
+/* Everything that must be set before the first connection. */
+static int
+configure(struct plug_plugin *plugin)
+{
+	nng_socket socket = plugin->session.socket;
+	int rv = 0;
+
+	for (int event = NNG_PIPE_EV_ADD_PRE; event < NNG_PIPE_EV_NUM && rv == 0; event++)
+		rv = nng_pipe_notify(socket, (nng_pipe_ev)event, on_pipe, plugin);
+	if (rv == 0)
+		rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, PLUG_RECV_BYTES);
+	if (rv == 0)
+		rv = nng_socket_set_int(socket, NNG_OPT_SENDBUF, 0);
+	if (rv == 0)
+		rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
+	if (rv == 0)
+		rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
+	return rv;
+}
+
+plug_err
+plugp_session_open(struct plug_plugin *plugin, const char *address)
+{
+	struct session *session = &plugin->session;
+	int rv;
+
+	pthread_mutex_init(&session->lock, NULL);
+	session->call_bytes = PLUG_CALL_BYTES;
+	session->window_bytes = PLUG_WINDOW_BYTES;
+	if (prepare_methods(plugin) != PLUG_OK)
+		return PLUG_ENOMEM;
+	rv = nng_pair1_open(&session->socket);
+	if (rv == 0)
+		rv = nng_aio_alloc(&session->receive_aio, NULL, NULL);
+	if (rv == 0) {
+		session->opened = true;
+		nng_aio_set_timeout(session->receive_aio, HANDSHAKE_POLL_MS);
+		rv = configure(plugin);
+	}
+	if (rv == 0 &&
+	    plugp_outbox_init(&plugin->outbox, session->socket, plugin->generation) != PLUG_OK)
+		rv = NNG_ENOMEM;
+	if (rv == 0)
+		rv = nng_dial(session->socket, address, NULL, NNG_FLAG_NONBLOCK);
+	if (rv == 0)
+		return PLUG_OK;
+	plugp_complain(plugin, "cannot open a session at %s: %s", address, nng_strerror(rv));
+	return PLUG_ESYS;
+}
+
+void
+plugp_session_fini(struct plug_plugin *plugin)
+{
+	struct session *session = &plugin->session;
+
+	if (session->opened) {
+		for (int event = NNG_PIPE_EV_ADD_PRE; event < NNG_PIPE_EV_NUM; event++)
+			nng_pipe_notify(session->socket, (nng_pipe_ev)event, NULL, NULL);
+	}
+}
+
+void
+plugp_session_interrupt(struct plug_plugin *plugin)
+{
+	nng_aio_cancel(plugin->session.receive_aio);
+}
+
+/* ---- what plugd says --------------------------------------------------------------------------
+ */
+
+static void
+take_refused(struct plug_plugin *plugin, const Plug__Refused *msg)
+{
+	plugp_complain(plugin,
+		       "plugd %s refuses this plugin: %s (%s; plugd speaks protocol %u to %u, this "
+		       "plugin %u to %u)",
+		       plug_str(msg->plugd), plug_str(msg->message),
+		       plug_err_text((plug_err)msg->code), msg->protocol_min, msg->protocol_max,
+		       PLUG_PROTOCOL_MIN, PLUG_PROTOCOL_MAX);
+	atomic_store(&plugin->session.handshake, HANDSHAKE_REFUSED);
+	plugp_stop(plugin, STOP_FAULT);
+}
+
+/* What the first WELCOME says stays in force for the life of the process. */
+static bool
+adopt(struct plug_plugin *plugin, const Plug__Welcome *msg)
+{
+	struct session *session = &plugin->session;
+	const Plug__Limits *limits = msg->limits;
+
+	if (limits && limits->call_bytes)
+		session->call_bytes = limits->call_bytes;
+	if (limits && limits->window_bytes)
+		session->window_bytes = limits->window_bytes;
+	plugin->instance = strdup(plug_str(msg->instance));
+	if (!plugin->instance ||
+	    plugp_settings_load(&plugin->settings, msg->config, msg->n_config) != PLUG_OK) {
+		plugp_fault(plugin, "no memory for the configuration");
+		return false;
+	}
+	pthread_mutex_lock(&session->lock);
+	memcpy(session->nonce, msg->nonce.data, sizeof(session->nonce));
+	session->resumable = true;
+	pthread_mutex_unlock(&session->lock);
+	return true;
+}
+
+static void
+take_welcome(struct plug_plugin *plugin, uint32_t pipe, const Plug__Welcome *msg)
+{
+	struct session *session = &plugin->session;
+	bool first = atomic_load(&session->handshake) == HANDSHAKE_WAITS;
+
+	if (msg->protocol < PLUG_PROTOCOL_MIN || msg->protocol > PLUG_PROTOCOL_MAX) {
+		plugp_fault(plugin, "plugd chose protocol %u, this plugin speaks %u to %u",
+			    msg->protocol, PLUG_PROTOCOL_MIN, PLUG_PROTOCOL_MAX);
+		return;
+	}
+	if (msg->generation != plugin->generation || msg->nonce.len != PLUG_NONCE_BYTES) {
+		plugp_fault(plugin,
+			    "WELCOME is for generation %u with a nonce of %zu bytes, "
+			    "expected generation %u and %d bytes",
+			    msg->generation, msg->nonce.len, plugin->generation, PLUG_NONCE_BYTES);
+		return;
+	}
+	if (first && !adopt(plugin, msg))
+		return;
+	if (!plugp_outbox_welcomed(&plugin->outbox, pipe, msg->received)) {
+		plugp_fault(plugin, "WELCOME acknowledges message %llu, which was never sent",
+			    (unsigned long long)msg->received);
+		return;
+	}
+	if (first) {
+		nng_aio_set_timeout(session->receive_aio, NNG_DURATION_INFINITE);
+		atomic_store(&session->handshake, HANDSHAKE_DONE);
+	} else {
+		page_add(&plugin->page.vitals->resumes, 1);
+	}
+}
+
+static void
+take_ping(struct plug_plugin *plugin, uint64_t stamp)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Pong pong = PLUG__PONG__INIT;
+
+	pong.stamp = stamp;
+	env.body_case = PLUG__ENVELOPE__BODY_PONG;
+	env.pong = &pong;
+	plugp_outbox_now(&plugin->outbox, &env);
+}
+
+static struct plug_call *
+take_call(struct plug_plugin *plugin, const Plug__Envelope *env)
+{
+	bool ok;
+	struct plug_call *call = plugp_calls_take(plugin, env->id, env->call, &ok);
+
+	if (!ok)
+		plugp_fault(plugin, "plugd sent a second call %llu while the first is in flight",
+			    (unsigned long long)env->id);
+	return call;
+}
+
+/* A message with a position, taken once and in order. */
+static struct plug_call *
+dispatch(struct plug_plugin *plugin, const Plug__Envelope *env)
+{
+	switch (env->body_case) {
+	case PLUG__ENVELOPE__BODY_CALL:
+		return take_call(plugin, env);
+	case PLUG__ENVELOPE__BODY_CHUNK:
+		return plugp_calls_chunk(plugin, env->id, env->chunk);
+	case PLUG__ENVELOPE__BODY_CANCEL:
+		plugp_calls_cancel(plugin, env->id, env->cancel->reason);
+		break;
+	case PLUG__ENVELOPE__BODY_CREDIT:
+		plugp_calls_credit(plugin, env->id, env->credit->bytes);
+		break;
+	case PLUG__ENVELOPE__BODY_DRAIN:
+		plugp_drain(plugin);
+		break;
+	case PLUG__ENVELOPE__BODY_STOP:
+		plugp_stop(plugin, STOP_ASKED);
+		break;
+	default:
+		plugp_fault(plugin, "plugd sent a message (body %d) that only plugins send",
+			    (int)env->body_case);
+		break;
+	}
+	return NULL;
+}
+
+static struct plug_call *
+take_ordered(struct plug_plugin *plugin, const Plug__Envelope *env, size_t size)
+{
+	struct session *session = &plugin->session;
+
+	if (env->seq <= session->taken)
+		return NULL; /* sent again after a reconnect */
+	if (env->seq != session->taken + 1) {
+		plugp_fault(plugin, "plugd sent message %llu, expected %llu",
+			    (unsigned long long)env->seq, (unsigned long long)session->taken + 1);
+		return NULL;
+	}
+	session->taken = env->seq;
+	plugp_outbox_took(&plugin->outbox, env->seq, size);
+	return dispatch(plugin, env);
+}
+
+static struct plug_call *
+take(struct plug_plugin *plugin, uint32_t pipe, const Plug__Envelope *env, size_t size)
+{
+	enum outbox_origin origin = plugp_outbox_heard(&plugin->outbox, pipe, env->ack);
+
+	if (origin == OUTBOX_FROM_OLD)
+		return NULL;
+	if (env->body_case == PLUG__ENVELOPE__BODY_REFUSED) {
+		take_refused(plugin, env->refused);
+	} else if (env->body_case == PLUG__ENVELOPE__BODY_WELCOME) {
+		take_welcome(plugin, pipe, env->welcome);
+	} else if (origin == OUTBOX_FROM_UNWELCOMED) {
+		return NULL;
+	} else if (origin == OUTBOX_FROM_LIAR || env->generation != plugin->generation) {
+		plugp_fault(plugin,
+			    "plugd sent generation %u and acknowledges message %llu; this "
+			    "is generation %u, which did not send that many",
+			    env->generation, (unsigned long long)env->ack, plugin->generation);
+	} else if (env->body_case == PLUG__ENVELOPE__BODY_PING) {
+		take_ping(plugin, env->ping->stamp);
+	} else if (env->seq != 0) {
+		return take_ordered(plugin, env, size);
+	} else if (env->body_case != PLUG__ENVELOPE__BODY_PONG &&
+		   env->body_case != PLUG__ENVELOPE__BODY_ONLY_ACK) {
+		plugp_fault(plugin, "plugd sent a message (body %d) without its position",
+			    (int)env->body_case);
+	}
+	return NULL;
+}
+
+static struct plug_call *
+take_message(struct plug_plugin *plugin, nng_msg *msg)
+{
+	struct plug_call *call = NULL;
+	Plug__Envelope *env;
+	plug_err err = plug_envelope_unpack(nng_msg_body(msg), nng_msg_len(msg), &env);
+
+	if (err != PLUG_OK) {
+		plugp_fault(plugin, "plugd sent %zu bytes that are no message: %s",
+			    nng_msg_len(msg), plug_err_text(err));
+		return NULL;
+	}
+	call = take(plugin, (uint32_t)nng_pipe_id(nng_msg_get_pipe(msg)), env, nng_msg_len(msg));
+	plug_envelope_free(env);
+	return call;
+}
+
+struct plug_call *
+plugp_session_receive(struct plug_plugin *plugin)
+{
+	struct session *session = &plugin->session;
+	struct plug_call *call = NULL;
+	nng_msg *msg;
+
+	nng_recv_aio(session->socket, session->receive_aio);
+	nng_aio_wait(session->receive_aio);
+	switch (nng_aio_result(session->receive_aio)) {
+	case 0:
+		break;
+	case NNG_ETIMEDOUT:
+	case NNG_ECANCELED:
+		return NULL;
+	default:
+		plugp_fault(plugin, "cannot receive: %s",
+			    nng_strerror(nng_aio_result(session->receive_aio)));
+		usleep(1000);
+		return NULL;
+	}
+	msg = nng_aio_get_msg(session->receive_aio);
+	nng_aio_set_msg(session->receive_aio, NULL);
+	call = take_message(plugin, msg);
+	nng_msg_free(msg);
+	return call;
+}

@@ -1,0 +1,57 @@
+/*
+ * The session with plugd: the nng socket, HELLO and WELCOME on every connection, and what plugd
+ * says.
+ */
+#ifndef PLUG_SDK_SESSION_H
+#define PLUG_SDK_SESSION_H
+
+#include <nng/nng.h>
+#include <plug/error.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "plug.pb-c.h"
+#include "wire.h"
+
+struct plug_plugin;
+struct plug_call;
+
+enum handshake { HANDSHAKE_WAITS, HANDSHAKE_DONE, HANDSHAKE_REFUSED };
+
+struct session {
+	nng_socket socket;
+	bool opened;
+	nng_aio *receive_aio; /* of the thread that receives */
+	uint8_t token[PLUG_TOKEN_BYTES];
+	Plug__Method *methods; /* for HELLO */
+	Plug__Method **method_list;
+	uint64_t taken; /* the last seq taken; of the thread that receives */
+
+	pthread_mutex_t lock; /* WELCOME is taken on one thread, HELLO said on another */
+	bool resumable;
+	uint8_t nonce[PLUG_NONCE_BYTES];
+
+	_Atomic int handshake; /* enum handshake */
+	uint64_t call_bytes, window_bytes;
+};
+
+/* Connect in the background; HELLO follows by itself, on every connection.  PLUG_ENOMEM, or
+ * PLUG_ESYS after a message to stderr. */
+plug_err plugp_session_open(struct plug_plugin *plugin, const char *address);
+
+/* The socket stays open until the process ends: closing one can hang in nng 1.5. */
+void plugp_session_fini(struct plug_plugin *plugin);
+
+/*
+ * Receive one message and deal with it.  Returns a call that is to be run, or NULL.  Blocks until a
+ * message came, plugp_session_interrupt() or a second passed during the handshake.  Only one thread
+ * at a time.
+ */
+struct plug_call *plugp_session_receive(struct plug_plugin *plugin);
+
+/* Wake the thread in plugp_session_receive(), if there is one just now. */
+void plugp_session_interrupt(struct plug_plugin *plugin);
+
+#endif

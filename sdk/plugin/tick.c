@@ -1,0 +1,163 @@
+#include "tick.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "state.h"
+
+#define STACK_BYTES    (256u * 1024)
+#define POLL_MS        (PLUG_VITALS_TICK_MS - 20ull)
+#define RESUME_WAIT_NS (6 * NS_PER_S) /* plugd gives a session up after 5 s */
+
+/* What the signal handler may touch. */
+static struct {
+	volatile sig_atomic_t fd;
+	volatile sig_atomic_t pid;
+	volatile sig_atomic_t seen;
+} signalled = {.fd = -1};
+
+static void
+on_sigterm(int number)
+{
+	uint64_t one = 1;
+	int saved = errno;
+
+	/* A child that a handler forked shares the eventfd, but it is not the plugin. */
+	if (getpid() != signalled.pid) {
+		signal(number, SIG_DFL);
+		raise(number);
+		return;
+	}
+	signalled.seen++;
+	/* When the counter is full the thread is awake already. */
+	if (signalled.fd >= 0 && write((int)signalled.fd, &one, sizeof(one)) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+static void
+look_for_signals(struct plug_plugin *plugin, sig_atomic_t *handled)
+{
+	while (*handled != signalled.seen) {
+		(*handled)++;
+		plugp_stop(plugin, STOP_SIGNAL);
+	}
+}
+
+/* Has plugd died, or did the session stay lost for too long? */
+static void
+look_for_plugd(struct plug_plugin *plugin)
+{
+	uint64_t since = plugp_outbox_lost_since(&plugin->outbox);
+
+	if (getppid() != plugin->parent || (since && clock_ns() - since > RESUME_WAIT_NS))
+		plugp_stop(plugin, STOP_GONE);
+}
+
+static void
+look_for_end(struct plug_plugin *plugin)
+{
+	uint64_t exit_ns = atomic_load(&plugin->tick.exit_ns);
+
+	if (exit_ns && clock_ns() >= exit_ns) {
+		plugp_complain(plugin,
+			       "still busy (%u handlers run); exiting without waiting any longer",
+			       plugp_work_running(plugin));
+		_exit(1);
+	}
+}
+
+static int
+poll_ms(const struct tick *tick)
+{
+	uint64_t exit_ns = atomic_load(&tick->exit_ns), now = clock_ns();
+	uint64_t wait_ns = POLL_MS * NS_PER_MS;
+
+	if (exit_ns && exit_ns < now + wait_ns)
+		wait_ns = exit_ns > now ? exit_ns - now : 0;
+	return (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void *
+tick_main(void *arg)
+{
+	struct plug_plugin *plugin = arg;
+	struct tick *tick = &plugin->tick;
+	struct pollfd pfd = {.fd = tick->wake_fd, .events = POLLIN};
+	sig_atomic_t handled = 0;
+	uint64_t count;
+
+	prctl(PR_SET_NAME, "plug-tick");
+	while (!atomic_load(&tick->end)) {
+		plugp_page_tick(&plugin->page);
+		look_for_signals(plugin, &handled);
+		look_for_plugd(plugin);
+		look_for_end(plugin);
+		plugp_outbox_tick(&plugin->outbox);
+		plugp_calls_expire(plugin);
+		if (poll(&pfd, 1, poll_ms(tick)) > 0 &&
+		    read(tick->wake_fd, &count, sizeof(count)) < 0)
+			continue;
+	}
+	return NULL;
+}
+
+static plug_err
+catch_signals(const struct tick *tick)
+{
+	struct sigaction term = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	signalled.fd = tick->wake_fd;
+	signalled.pid = getpid();
+	signalled.seen = 0;
+	sigemptyset(&term.sa_mask);
+	sigemptyset(&ignore.sa_mask);
+	if (sigaction(SIGTERM, &term, NULL) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
+		return PLUG_ESYS;
+	return PLUG_OK;
+}
+
+plug_err
+plugp_tick_start(struct plug_plugin *plugin)
+{
+	struct tick *tick = &plugin->tick;
+	pthread_attr_t attr;
+	int failed;
+
+	if (catch_signals(tick) != PLUG_OK)
+		return PLUG_ESYS;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	failed = pthread_create(&tick->thread, &attr, tick_main, plugin);
+	pthread_attr_destroy(&attr);
+	tick->running = !failed;
+	return failed ? PLUG_ESYS : PLUG_OK;
+}
+
+void
+plugp_tick_stop(struct plug_plugin *plugin)
+{
+	struct tick *tick = &plugin->tick;
+
+	if (!tick->running)
+		return;
+	atomic_store(&tick->end, true);
+	plugp_tick_wake(tick);
+	pthread_join(tick->thread, NULL);
+	tick->running = false;
+}
+
+void
+plugp_tick_wake(struct tick *tick)
+{
+	uint64_t one = 1;
+
+	if (tick->wake_fd >= 0 && write(tick->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is awake already */
+}

@@ -1,0 +1,32 @@
+/*
+ * The SDK's own thread: it ticks the vitals page, acknowledges what nothing else did, answers
+ * queued calls that are late, notices SIGTERM and that plugd is gone.  Idle it wakes twice a
+ * second.
+ */
+#ifndef PLUG_SDK_TICK_H
+#define PLUG_SDK_TICK_H
+
+#include <plug/error.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct plug_plugin;
+
+struct tick {
+	pthread_t thread;
+	bool running;
+	int wake_fd; /* eventfd; -1: none */
+	atomic_bool end;
+	_Atomic uint64_t exit_ns; /* the process ends then, whatever it does; 0: not */
+};
+
+/* Installs the SIGTERM handler, ignores SIGPIPE and starts the thread.  PLUG_ESYS. */
+plug_err plugp_tick_start(struct plug_plugin *plugin);
+void plugp_tick_stop(struct plug_plugin *plugin);
+
+/* Make it look now.  Any thread. */
+void plugp_tick_wake(struct tick *tick);
+
+#endif

@@ -1,0 +1,495 @@
+#include "peer.h"
+
+#include <fcntl.h>
+#include <nng/protocol/pair1/pair.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "codec.h"
+
+static const uint8_t the_token[PLUG_TOKEN_BYTES] = "0123456789abcde";
+static const uint8_t the_nonce[PLUG_NONCE_BYTES] = "nonce-of-a-test";
+
+uint64_t
+peer_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void
+ok(int rv, const char *what)
+{
+	if (rv != 0)
+		fail_msg("%s: %s", what, nng_strerror(rv));
+}
+
+static void
+listen_at(struct peer *peer)
+{
+	snprintf(peer->dir, sizeof(peer->dir), "/tmp/plug-test-XXXXXX");
+	assert_non_null(mkdtemp(peer->dir));
+	snprintf(peer->url, sizeof(peer->url), "ipc://%s/s", peer->dir);
+	ok(nng_pair1_open(&peer->socket), "open");
+	ok(nng_socket_set_size(peer->socket, NNG_OPT_RECVMAXSZ, PLUG_RECV_BYTES), "size");
+	ok(nng_socket_set_ms(peer->socket, NNG_OPT_SENDTIMEO, PEER_WAIT_MS), "send timeout");
+	ok(nng_listen(peer->socket, peer->url, &peer->listener, 0), "listen");
+}
+
+static void
+exec_child(struct peer *peer, char *const argv[], const char *extra)
+{
+	char token[2 * PLUG_TOKEN_BYTES + 1], number[16], fd[16];
+
+	plug_hex_encode(peer->token, PLUG_TOKEN_BYTES, token);
+	snprintf(number, sizeof(number), "%u", peer->generation);
+	snprintf(fd, sizeof(fd), "%d", peer->vitals_fd);
+	setenv(PLUG_ENV_ADDRESS, peer->url, 1);
+	setenv(PLUG_ENV_TOKEN, token, 1);
+	setenv(PLUG_ENV_NAME, "test", 1);
+	setenv(PLUG_ENV_INSTANCE, "test", 1);
+	setenv(PLUG_ENV_GENERATION, number, 1);
+	setenv(PLUG_ENV_VITALS_FD, fd, 1);
+	if (extra)
+		putenv((char *)extra);
+	fcntl(peer->vitals_fd, F_SETFD, 0);
+	execv(argv[0], argv);
+	perror(argv[0]);
+	_exit(127);
+}
+
+void
+peer_start(struct peer *peer, char *const argv[], const char *extra)
+{
+	peer->sent_tail = &peer->sent;
+	peer->in_tail = &peer->inbox;
+	peer->generation = 7;
+	memcpy(peer->token, the_token, sizeof(the_token));
+	memcpy(peer->nonce, the_nonce, sizeof(the_nonce));
+	listen_at(peer);
+	peer->vitals_fd = memfd_create("vitals", MFD_CLOEXEC);
+	assert_true(peer->vitals_fd >= 0);
+	assert_int_equal(ftruncate(peer->vitals_fd, PLUG_VITALS_BYTES), 0);
+	peer->pid = fork();
+	assert_true(peer->pid >= 0);
+	if (peer->pid == 0)
+		exec_child(peer, argv, extra);
+}
+
+void
+peer_end(struct peer *peer)
+{
+	struct peer_message *message;
+	struct peer_sent *sent;
+
+	if (peer->pid > 0) {
+		kill(peer->pid, SIGKILL);
+		waitpid(peer->pid, NULL, 0);
+	}
+	nng_close(peer->socket);
+	close(peer->vitals_fd);
+	rmdir(peer->dir);
+	while ((message = peer->inbox) != NULL) {
+		peer->inbox = message->next;
+		plug_envelope_free(message->env);
+		free(message);
+	}
+	while ((sent = peer->sent) != NULL) {
+		peer->sent = sent->next;
+		free(sent);
+	}
+	plug_envelope_free(peer->hello);
+	memset(peer, 0, sizeof(*peer));
+}
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
+
+static void
+transmit(struct peer *peer, const void *bytes, size_t size)
+{
+	nng_msg *msg;
+
+	ok(nng_msg_alloc(&msg, size), "message");
+	memcpy(nng_msg_body(msg), bytes, size);
+	ok(nng_sendmsg(peer->socket, msg, 0), "send");
+}
+
+static void
+finish(struct peer *peer, Plug__Envelope *env, uint64_t seq)
+{
+	env->generation = peer->generation;
+	env->seq = seq;
+	env->ack = peer->no_ack ? 0 : peer->received;
+}
+
+void
+peer_send(struct peer *peer, Plug__Envelope *env)
+{
+	struct peer_sent *sent;
+
+	finish(peer, env, ++peer->seq);
+	sent = malloc(sizeof(*sent) + plug_envelope_size(env));
+	assert_non_null(sent);
+	sent->next = NULL;
+	sent->seq = env->seq;
+	assert_int_equal(plug_envelope_pack(env, sent->bytes, PLUG_MESSAGE_BYTES, &sent->size), 0);
+	*peer->sent_tail = sent;
+	peer->sent_tail = &sent->next;
+	if (peer->welcomed)
+		transmit(peer, sent->bytes, sent->size);
+}
+
+void
+peer_send_now(struct peer *peer, Plug__Envelope *env)
+{
+	uint8_t bytes[PLUG_MESSAGE_BYTES];
+	size_t size;
+
+	finish(peer, env, 0);
+	assert_int_equal(plug_envelope_pack(env, bytes, sizeof(bytes), &size), 0);
+	transmit(peer, bytes, size);
+}
+
+static void
+acknowledged(struct peer *peer, uint64_t ack)
+{
+	struct peer_sent *sent;
+
+	assert_true(ack <= peer->seq);
+	while ((sent = peer->sent) != NULL && sent->seq <= ack) {
+		peer->sent = sent->next;
+		free(sent);
+	}
+	if (!peer->sent)
+		peer->sent_tail = &peer->sent;
+}
+
+static void
+welcome(struct peer *peer)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Welcome msg = PLUG__WELCOME__INIT;
+
+	msg.protocol = PLUG_PROTOCOL_MAX;
+	msg.instance = (char *)"test";
+	msg.generation = peer->generation;
+	msg.nonce = (ProtobufCBinaryData){sizeof(peer->nonce), peer->nonce};
+	msg.received = peer->received;
+	msg.plugd = (char *)"test";
+	msg.config = peer->config;
+	msg.n_config = peer->n_config;
+	if (peer->limits.base.descriptor)
+		msg.limits = &peer->limits;
+	env.body_case = PLUG__ENVELOPE__BODY_WELCOME;
+	env.welcome = &msg;
+	peer_send_now(peer, &env);
+	peer->welcomed = true;
+}
+
+/* ---- receiving --------------------------------------------------------------------------------
+ */
+
+static void
+greet(struct peer *peer, const Plug__Hello *hello)
+{
+	assert_int_equal(hello->token.len, PLUG_TOKEN_BYTES);
+	assert_memory_equal(hello->token.data, peer->token, PLUG_TOKEN_BYTES);
+	if (!hello->resume) {
+		assert_int_equal(peer->resumes, 0);
+		assert_int_equal(peer->received, 0);
+		return;
+	}
+	peer->resumes++;
+	assert_int_equal(hello->resume->generation, peer->generation);
+	assert_int_equal(hello->resume->nonce.len, PLUG_NONCE_BYTES);
+	assert_memory_equal(hello->resume->nonce.data, peer->nonce, PLUG_NONCE_BYTES);
+	acknowledged(peer, hello->resume->received);
+	welcome(peer);
+	for (struct peer_sent *sent = peer->sent; sent; sent = sent->next)
+		transmit(peer, sent->bytes, sent->size);
+}
+
+/* True when the message is to be kept for peer_poll(). */
+static bool
+take(struct peer *peer, nng_pipe pipe, Plug__Envelope *env)
+{
+	bool hello = env->body_case == PLUG__ENVELOPE__BODY_HELLO;
+
+	if (hello) {
+		peer->pipe = pipe;
+		greet(peer, env->hello);
+		return env->hello->resume == NULL;
+	}
+	if (nng_pipe_id(pipe) != nng_pipe_id(peer->pipe))
+		return false;
+	assert_true(peer->welcomed); /* nothing but HELLO before WELCOME */
+	assert_int_equal(env->generation, peer->generation);
+	acknowledged(peer, env->ack);
+	if (env->seq == 0) {
+		peer->acks += env->body_case == PLUG__ENVELOPE__BODY_ONLY_ACK;
+		return env->body_case == PLUG__ENVELOPE__BODY_PONG;
+	}
+	if (env->seq <= peer->received) {
+		peer->duplicates++;
+		return false;
+	}
+	assert_int_equal(env->seq, peer->received + 1);
+	peer->received = env->seq;
+	return true;
+}
+
+static bool
+receive(struct peer *peer, int timeout_ms)
+{
+	struct peer_message *message;
+	Plug__Envelope *env;
+	nng_msg *msg;
+	size_t size;
+	int rv;
+
+	nng_socket_set_ms(peer->socket, NNG_OPT_RECVTIMEO, timeout_ms);
+	rv = nng_recvmsg(peer->socket, &msg, 0);
+	if (rv == NNG_ETIMEDOUT)
+		return false;
+	ok(rv, "receive");
+	size = nng_msg_len(msg);
+	assert_int_equal(plug_envelope_unpack(nng_msg_body(msg), size, &env), PLUG_OK);
+	if (take(peer, nng_msg_get_pipe(msg), env)) {
+		message = calloc(1, sizeof(*message));
+		assert_non_null(message);
+		message->env = env;
+		message->size = size;
+		*peer->in_tail = message;
+		peer->in_tail = &message->next;
+	} else {
+		plug_envelope_free(env);
+	}
+	nng_msg_free(msg);
+	return true;
+}
+
+static Plug__Envelope *
+pick(struct peer *peer, int body, uint64_t id)
+{
+	struct peer_message **at = &peer->inbox, *message;
+	Plug__Envelope *env;
+
+	while ((message = *at) != NULL &&
+	       ((body && (int)message->env->body_case != body) || (id && message->env->id != id)))
+		at = &message->next;
+	if (!message)
+		return NULL;
+	*at = message->next;
+	if (!*at)
+		peer->in_tail = at;
+	env = message->env;
+	free(message);
+	return env;
+}
+
+Plug__Envelope *
+peer_poll(struct peer *peer, int body, uint64_t id, int timeout_ms)
+{
+	uint64_t until = peer_now_ms() + (uint64_t)timeout_ms, now;
+	Plug__Envelope *env;
+
+	while ((env = pick(peer, body, id)) == NULL) {
+		now = peer_now_ms();
+		if (!receive(peer, now < until ? (int)(until - now) : 0) && now >= until)
+			return NULL;
+	}
+	return env;
+}
+
+Plug__Envelope *
+peer_expect(struct peer *peer, int body, uint64_t id)
+{
+	Plug__Envelope *env = peer_poll(peer, body, id, PEER_WAIT_MS);
+
+	if (!env)
+		fail_msg("no message with body %d and id %llu within %d ms", body,
+			 (unsigned long long)id, PEER_WAIT_MS);
+	return env;
+}
+
+void
+peer_handshake(struct peer *peer)
+{
+	peer->hello = peer_expect(peer, PLUG__ENVELOPE__BODY_HELLO, 0);
+	welcome(peer);
+	plug_envelope_free(peer_expect(peer, PLUG__ENVELOPE__BODY_READY, 0));
+}
+
+/* ---- calls ------------------------------------------------------------------------------------
+ */
+
+void
+peer_call(struct peer *peer, uint64_t id, const char *method, const void *data, size_t size,
+	  uint64_t timeout_ms)
+{
+	size_t first = size < PLUG_CHUNK_BYTES ? size : PLUG_CHUNK_BYTES;
+	Plug__Call call = PLUG__CALL__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	call.method = (char *)method;
+	call.content_type = (char *)"application/json";
+	call.payload = (ProtobufCBinaryData){first, (uint8_t *)data};
+	call.more = size > first;
+	call.timeout_us = timeout_ms * 1000;
+	env.id = id;
+	env.body_case = PLUG__ENVELOPE__BODY_CALL;
+	env.call = &call;
+	peer_send(peer, &env);
+	for (size_t at = first; at < size; at += PLUG_CHUNK_BYTES) {
+		size_t n = size - at < PLUG_CHUNK_BYTES ? size - at : PLUG_CHUNK_BYTES;
+		Plug__Chunk chunk = PLUG__CHUNK__INIT;
+
+		chunk.data = (ProtobufCBinaryData){n, (uint8_t *)data + at};
+		chunk.last = at + n == size;
+		env.body_case = PLUG__ENVELOPE__BODY_CHUNK;
+		env.chunk = &chunk;
+		peer_send(peer, &env);
+	}
+}
+
+void
+peer_cancel(struct peer *peer, uint64_t id)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Cancel cancel = PLUG__CANCEL__INIT;
+
+	cancel.reason = PLUG_ECANCELLED;
+	env.id = id;
+	env.body_case = PLUG__ENVELOPE__BODY_CANCEL;
+	env.cancel = &cancel;
+	peer_send(peer, &env);
+}
+
+void
+peer_stop(struct peer *peer)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Stop stop = PLUG__STOP__INIT;
+
+	stop.timeout_ms = 5000;
+	env.body_case = PLUG__ENVELOPE__BODY_STOP;
+	env.stop = &stop;
+	peer_send(peer, &env);
+}
+
+static void
+give_credit(struct peer *peer, uint64_t id, size_t bytes)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__Credit credit = PLUG__CREDIT__INIT;
+
+	if (peer->no_credit || bytes == 0)
+		return;
+	credit.bytes = bytes;
+	env.id = id;
+	env.body_case = PLUG__ENVELOPE__BODY_CREDIT;
+	env.credit = &credit;
+	peer_send(peer, &env);
+}
+
+static void
+append(struct peer_answer *answer, const ProtobufCBinaryData *data)
+{
+	answer->data = realloc(answer->data, answer->size + data->len + 1);
+	assert_non_null(answer->data);
+	if (data->len)
+		memcpy(answer->data + answer->size, data->data, data->len);
+	answer->size += data->len;
+	answer->data[answer->size] = '\0';
+}
+
+bool
+peer_answered(struct peer *peer, uint64_t id, int timeout_ms, struct peer_answer *ret)
+{
+	Plug__Envelope *env = peer_poll(peer, PLUG__ENVELOPE__BODY_REPLY, id, timeout_ms);
+	bool more;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!env)
+		return false;
+	ret->outcome = env->reply->outcome;
+	ret->partial = env->reply->partial;
+	snprintf(ret->message, sizeof(ret->message), "%s", env->reply->message);
+	snprintf(ret->content_type, sizeof(ret->content_type), "%s", env->reply->content_type);
+	append(ret, &env->reply->payload);
+	more = env->reply->more;
+	give_credit(peer, id, env->reply->payload.len);
+	plug_envelope_free(env);
+	while (more) {
+		env = peer_expect(peer, PLUG__ENVELOPE__BODY_CHUNK, id);
+		append(ret, &env->chunk->data);
+		more = !env->chunk->last;
+		give_credit(peer, id, env->chunk->data.len);
+		plug_envelope_free(env);
+	}
+	return true;
+}
+
+struct peer_answer
+peer_answer(struct peer *peer, uint64_t id)
+{
+	struct peer_answer answer;
+
+	if (!peer_answered(peer, id, PEER_WAIT_MS, &answer))
+		fail_msg("call %llu was not answered", (unsigned long long)id);
+	return answer;
+}
+
+void
+peer_answer_free(struct peer_answer *answer)
+{
+	free(answer->data);
+	answer->data = NULL;
+}
+
+void
+peer_cut(struct peer *peer)
+{
+	peer->welcomed = false;
+	nng_pipe_close(peer->pipe);
+}
+
+int
+peer_wait(struct peer *peer, int timeout_ms)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, peer->pid, 0), status = 0;
+	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+	assert_true(pidfd >= 0);
+	if (poll(&pfd, 1, timeout_ms) != 1)
+		fail_msg("the plugin did not end within %d ms", timeout_ms);
+	close(pidfd);
+	assert_int_equal(waitpid(peer->pid, &status, 0), peer->pid);
+	peer->pid = 0;
+	return status;
+}
+
+struct plug_vitals
+peer_vitals(const struct peer *peer)
+{
+	struct plug_vitals vitals;
+
+	assert_int_equal(pread(peer->vitals_fd, &vitals, sizeof(vitals), 0), sizeof(vitals));
+	return vitals;
+}
