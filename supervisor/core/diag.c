@@ -1,0 +1,122 @@
+#include "core/diag.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ARENA_BYTES ((size_t)512 * 1024)
+
+static const char no_memory[] = "out of memory while reporting this";
+
+void
+diags_init(struct diags *diags)
+{
+	*diags = (struct diags){0};
+	arena_init(&diags->arena, ARENA_BYTES);
+}
+
+void
+diags_fini(struct diags *diags)
+{
+	arena_fini(&diags->arena);
+	diags_init(diags);
+}
+
+static const char *
+keep_file(struct diags *diags, const char *file)
+{
+	const char *copy;
+
+	if (diags->last && file && !strcmp(diags->last->pos.file, file))
+		return diags->last->pos.file;
+	copy = arena_strdup(&diags->arena, file);
+	return copy ? copy : "";
+}
+
+static void
+add(struct diags *diags, enum diag_severity severity, const struct diag_pos *pos,
+    const char *format, va_list args)
+{
+	struct diag *diag;
+	char message[DIAG_LINE_BYTES];
+
+	if (diags->kept >= DIAG_KEPT)
+		return;
+	diag = arena_alloc(&diags->arena, sizeof(*diag));
+	if (!diag)
+		return;
+	vsnprintf(message, sizeof(message), format, args);
+	diag->severity = severity;
+	diag->pos = *pos;
+	diag->pos.file = keep_file(diags, pos->file);
+	diag->message = arena_strdup(&diags->arena, message);
+	if (!diag->message)
+		diag->message = no_memory;
+	if (diags->last)
+		diags->last->next = diag;
+	else
+		diags->first = diag;
+	diags->last = diag;
+	diags->kept++;
+}
+
+void
+diag_error(struct diags *diags, const struct diag_pos *pos, const char *format, ...)
+{
+	va_list args;
+
+	diags->errors++;
+	va_start(args, format);
+	add(diags, DIAG_ERROR, pos, format, args);
+	va_end(args);
+}
+
+void
+diag_warning(struct diags *diags, const struct diag_pos *pos, const char *format, ...)
+{
+	va_list args;
+
+	diags->warnings++;
+	va_start(args, format);
+	add(diags, DIAG_WARNING, pos, format, args);
+	va_end(args);
+}
+
+/* Whoever reads this may be a terminal: what a file holds must not steer it. */
+static void
+mask_controls(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+void
+diag_format(const struct diag *diag, char *buffer, size_t size)
+{
+	const char *word = diag->severity == DIAG_ERROR ? "error" : "warning";
+
+	if (!size)
+		return;
+	if (diag->pos.line)
+		snprintf(buffer, size, "%s:%u:%u: %s: %s", diag->pos.file, diag->pos.line,
+			 diag->pos.column, word, diag->message);
+	else
+		snprintf(buffer, size, "%s: %s: %s", diag->pos.file, word, diag->message);
+	mask_controls(buffer);
+}
+
+void
+diags_each(const struct diags *diags, void (*line)(void *context, const char *text), void *context)
+{
+	char buffer[DIAG_LINE_BYTES];
+	size_t dropped = diags->errors + diags->warnings - diags->kept;
+
+	for (const struct diag *diag = diags->first; diag; diag = diag->next) {
+		diag_format(diag, buffer, sizeof(buffer));
+		line(context, buffer);
+	}
+	if (dropped) {
+		snprintf(buffer, sizeof(buffer), "and %zu more", dropped);
+		line(context, buffer);
+	}
+}

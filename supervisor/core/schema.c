@@ -1,0 +1,458 @@
+#include "core/schema.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/suggest.h"
+
+/* One row a type: its name, the decoder of its values, whether min and max apply to it. */
+static const struct {
+	const char *name;
+	const struct field_type *decoder;
+	bool has_limits;
+} types[SCHEMA_TYPE_COUNT] = {
+	[SCHEMA_BOOL] = {"bool", &field_bool, false},
+	[SCHEMA_INT] = {"int", &field_int, true},
+	[SCHEMA_FLOAT] = {"float", &field_float, true},
+	[SCHEMA_STRING] = {"string", &field_string, true},
+	[SCHEMA_ENUM] = {"enum", &field_word, false},
+	[SCHEMA_PATH] = {"path", &field_path, false},
+	[SCHEMA_DURATION] = {"duration", &field_duration_ns, true},
+	[SCHEMA_BYTES] = {"bytes", &field_size_bytes, true},
+	[SCHEMA_LIST] = {"list", &field_strings, true},
+};
+
+static const char *const type_words[] = {"bool", "int",      "float", "string", "enum",
+					 "path", "duration", "bytes", "list",   NULL};
+
+/* ---- the declaration ---- */
+
+/* Values whose meaning depends on `type`: kept as they are until all keys were read. */
+static void
+raw_decode(struct field_ctx *ctx, const struct field *field, const struct yaml_node *node,
+	   void *dest)
+{
+	if (node->kind == YAML_NULL || node->kind == YAML_MAP)
+		field_refuse(ctx, field, node, NULL);
+	else
+		*(const struct yaml_node **)dest = node;
+}
+
+static void
+raw_expect(const struct field *field, char buffer[FIELD_TEXT_BYTES])
+{
+	(void)field;
+	snprintf(buffer, FIELD_TEXT_BYTES, "a value of the key's type");
+}
+
+static const struct field_type field_raw = {.name = "of the key's type",
+					    .size = sizeof(struct yaml_node *),
+					    .decode = raw_decode,
+					    .expect = raw_expect};
+
+struct declaration {
+	int type;
+	const struct yaml_node *fallback, *min, *max;
+	struct field_strings values;
+	bool required, secret, live;
+	const char *description;
+};
+
+static const struct field declaration_fields[] = {
+	FIELD(struct declaration, "type", type, word, .words = type_words, .flags = FIELD_REQUIRED,
+	      .help = "What a value may be."),
+	FIELD(struct declaration, "default", fallback, raw,
+	      .help = "The value when nothing else sets one."),
+	FIELD(struct declaration, "min", min, raw,
+	      .help = "Least value; of a string its bytes, of a list its entries."),
+	FIELD(struct declaration, "max", max, raw, .help = "Greatest value, counted like min."),
+	FIELD(struct declaration, "values", values, strings, .min = 1, .max = 256,
+	      .help = "The words of an enum."),
+	FIELD(struct declaration, "required", required, bool, .fallback = "false",
+	      .help = "The plugin does not start until something sets the key."),
+	FIELD(struct declaration, "secret", secret, bool, .fallback = "false",
+	      .help = "The value is never shown or logged."),
+	FIELD(struct declaration, "live", live, bool, .fallback = "false",
+	      .help = "The plugin takes a new value without a restart."),
+	FIELD(struct declaration, "description", description, string, .max = 4096,
+	      .help = "One sentence for people."),
+};
+
+const struct field_table schema_key_table = FIELD_TABLE(struct declaration, declaration_fields);
+
+const char *
+schema_type_name(enum schema_type type)
+{
+	return (unsigned)type < SCHEMA_TYPE_COUNT ? types[type].name : "unknown";
+}
+
+struct schema_key *
+schema_find(const struct schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->count; i++)
+		if (!strcmp(schema->keys[i].name, name))
+			return &schema->keys[i];
+	return NULL;
+}
+
+void
+schema_unknown_key(const struct schema *schema, struct diags *diags, const struct diag_pos *pos,
+		   const char *name)
+{
+	struct suggest suggest;
+
+	suggest_start(&suggest, name);
+	for (size_t i = 0; i < schema->count; i++)
+		suggest_offer(&suggest, schema->keys[i].name);
+	diag_error(diags, pos, "unknown config key \"%.64s\"%s%s%s", name,
+		   suggest.best ? "; did you mean \"" : "", suggest.best ? suggest.best : "",
+		   suggest.best         ? "\"?"
+		   : schema->count == 0 ? "; the plugin has no config keys"
+					: "");
+}
+
+/* ---- limits ---- */
+
+/* A limit is written like a value of the type; of strings and lists it is a count. */
+static void
+decode_limit(struct field_ctx *ctx, const struct field *rule, const char *key,
+	     const struct yaml_node *node, int64_t *ret, double *ret_float)
+{
+	struct field row = {.key = key,
+			    .type = rule->type,
+			    .min = INT64_MIN,
+			    .max = INT64_MAX,
+			    .min_float = -HUGE_VAL,
+			    .max_float = HUGE_VAL};
+	uint64_t unit = (uint64_t)*ret;
+	size_t mark;
+
+	if (!node)
+		return;
+	mark = field_enter(ctx, key);
+	if (row.type == &field_float) {
+		field_float.decode(ctx, &row, node, ret_float);
+	} else if (row.type == &field_duration_ns || row.type == &field_size_bytes) {
+		row.type->decode(ctx, &row, node, &unit);
+		*ret = (int64_t)unit;
+	} else {
+		row.min = rule->type == &field_int ? INT64_MIN : 0;
+		row.type = &field_int;
+		field_int.decode(ctx, &row, node, ret);
+	}
+	field_leave(ctx, mark);
+}
+
+static void
+fill_limits(struct field_ctx *ctx, const struct declaration *decl, const struct yaml_node *node,
+	    struct field *rule)
+{
+	bool counted = rule->type != &field_int;
+
+	rule->min = counted ? 0 : INT64_MIN;
+	rule->max = INT64_MAX;
+	rule->min_float = -HUGE_VAL;
+	rule->max_float = HUGE_VAL;
+	if ((decl->min || decl->max) && !types[decl->type].has_limits) {
+		field_error(ctx, decl->min ? decl->min : decl->max,
+			    "min and max do not go with type %s", types[decl->type].name);
+		return;
+	}
+	decode_limit(ctx, rule, "min", decl->min, &rule->min, &rule->min_float);
+	decode_limit(ctx, rule, "max", decl->max, &rule->max, &rule->max_float);
+	if (rule->min > rule->max || rule->min_float > rule->max_float)
+		field_error(ctx, decl->max ? decl->max : node, "min is greater than max");
+}
+
+static void
+fill_words(struct field_ctx *ctx, const struct declaration *decl, const struct yaml_node *node,
+	   struct field *rule)
+{
+	const char **words;
+
+	if (decl->type != SCHEMA_ENUM) {
+		if (decl->values.count)
+			field_error(ctx, yaml_get(node, "values"), "values go with type enum only");
+		return;
+	}
+	if (!decl->values.count) {
+		field_error(ctx, node, "an enum needs values: [a, b, …]");
+		return;
+	}
+	words = field_alloc(ctx, node, decl->values.count + 1, sizeof(*words));
+	if (!words)
+		return;
+	memcpy(words, decl->values.items, decl->values.count * sizeof(*words));
+	for (size_t i = 0; i < decl->values.count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(words[i], words[j]))
+				field_error(ctx, yaml_get(node, "values"), "\"%s\" is listed twice",
+					    words[i]);
+	rule->words = words;
+}
+
+static void
+fill_fallback(struct field_ctx *ctx, const struct declaration *decl, struct schema_key *key)
+{
+	size_t mark;
+
+	if (!decl->fallback)
+		return;
+	mark = field_enter(ctx, "default");
+	schema_decode(ctx, key, decl->fallback, &key->fallback);
+	field_leave(ctx, mark);
+	if (key->required)
+		field_error(ctx, decl->fallback,
+			    "a key with a default is never missing: leave out "
+			    "\"required\" or \"default\"");
+}
+
+/* Lower case and digits, so that the name of its environment variable is plain. */
+static bool
+is_key_name(const char *text)
+{
+	size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return length && length <= 63 && !text[length] && islower((unsigned char)text[0]);
+}
+
+static void
+declare(struct field_ctx *ctx, const struct schema *schema, const struct yaml_node *node,
+	struct schema_key *key)
+{
+	struct diag_pos pos = field_key_pos(ctx, node);
+	struct declaration decl;
+	size_t errors = ctx->diags->errors;
+
+	if (!is_key_name(node->key))
+		diag_error(ctx->diags, &pos,
+			   "config: expected a key of at most 63 a-z, 0-9, _ and - "
+			   "that begins with a letter; found \"%.64s\"",
+			   node->key);
+	for (size_t i = 0; i < schema->count; i++)
+		if (!suggest_distance(schema->keys[i].name, node->key))
+			diag_error(ctx->diags, &pos,
+				   "config: \"%s\" and \"%s\" have the same "
+				   "environment variable",
+				   schema->keys[i].name, node->key);
+	fields_init(ctx, &schema_key_table, &decl);
+	fields_decode(ctx, &schema_key_table, node, &decl);
+	if (ctx->diags->errors != errors)
+		return;
+	key->name = field_keep(ctx, node, node->key);
+	key->declared_at = pos;
+	key->declared_at.file = field_keep(ctx, node, ctx->file);
+	key->type = (enum schema_type)decl.type;
+	key->required = decl.required;
+	key->secret = decl.secret;
+	key->live = decl.live;
+	key->description = decl.description;
+	key->rule = (struct field){.key = key->name,
+				   .type = types[decl.type].decoder,
+				   .flags = decl.secret ? FIELD_SECRET : 0};
+	fill_limits(ctx, &decl, node, &key->rule);
+	fill_words(ctx, &decl, node, &key->rule);
+	if (ctx->diags->errors == errors)
+		fill_fallback(ctx, &decl, key);
+}
+
+static void
+declare_all(struct field_ctx *ctx, const struct yaml_node *node, struct schema *schema)
+{
+	const struct field_origin **origins = ctx->origins;
+
+	if (node->count > SCHEMA_KEYS) {
+		field_error(ctx, node, "%zu keys; at most %d are possible", node->count,
+			    SCHEMA_KEYS);
+		return;
+	}
+	schema->keys = field_alloc(ctx, node, node->count, sizeof(*schema->keys));
+	if (!schema->keys)
+		return;
+	ctx->origins = NULL; /* a declaration sets nothing */
+	for (const struct yaml_node *child = node->first; child; child = child->next) {
+		size_t mark = field_enter(ctx, child->key), errors = ctx->diags->errors;
+
+		declare(ctx, schema, child, &schema->keys[schema->count]);
+		field_leave(ctx, mark);
+		schema->count += ctx->diags->errors == errors;
+	}
+	ctx->origins = origins;
+}
+
+/* ---- plugd.yaml's values ---- */
+
+static void
+configure_all(struct field_ctx *ctx, const struct yaml_node *node, struct schema *schema)
+{
+	for (const struct yaml_node *child = node->first; child; child = child->next) {
+		struct schema_key *key = schema_find(schema, child->key);
+		struct diag_pos pos = field_key_pos(ctx, child);
+		size_t mark;
+
+		if (!key) {
+			schema_unknown_key(schema, ctx->diags, &pos, child->key);
+			continue;
+		}
+		mark = field_enter(ctx, child->key);
+		if (schema_decode(ctx, key, child, &key->configured)) {
+			key->configured_at = field_pos(ctx, child);
+			key->configured_at.file = field_keep(ctx, child, ctx->file);
+		}
+		field_leave(ctx, mark);
+	}
+}
+
+static void
+config_decode(struct field_ctx *ctx, const struct field *field, const struct yaml_node *node,
+	      void *dest)
+{
+	if (node->kind != YAML_MAP && node->kind != YAML_NULL)
+		field_refuse(ctx, field, node, NULL);
+	else if (!ctx->overriding)
+		declare_all(ctx, node, dest);
+	else if (!ctx->shape_only)
+		configure_all(ctx, node, dest);
+}
+
+static void
+config_expect(const struct field *field, char buffer[FIELD_TEXT_BYTES])
+{
+	(void)field;
+	snprintf(buffer, FIELD_TEXT_BYTES, "a mapping (key: declaration)");
+}
+
+const struct field_type field_schema = {.name = "config schema",
+					.size = sizeof(struct schema),
+					.decode = config_decode,
+					.expect = config_expect};
+
+/* ---- values ---- */
+
+static const char *
+join(struct arena *arena, const struct field_strings *list)
+{
+	size_t bytes = 1;
+	char *text, *end;
+
+	for (size_t i = 0; i < list->count; i++)
+		bytes += strlen(list->items[i]) + 2;
+	end = text = arena_alloc(arena, bytes);
+	if (!text)
+		return NULL;
+	for (size_t i = 0; i < list->count; i++) {
+		end = i ? stpcpy(end, ", ") : end;
+		end = stpcpy(end, list->items[i]);
+	}
+	return text;
+}
+
+/* 0.1 stays 0.1: the fewest digits that read back as the same number. */
+static const char *
+format_float(struct arena *arena, double number)
+{
+	char text[40];
+
+	for (int digits = 6; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, number);
+		if (strtod(text, NULL) == number)
+			break;
+	}
+	return arena_strdup(arena, text);
+}
+
+static const char *
+canonical_text(struct arena *arena, const struct schema_key *key, const struct schema_value *value)
+{
+	switch (key->type) {
+	case SCHEMA_BOOL:
+		return value->boolean ? "true" : "false";
+	case SCHEMA_INT:
+		return arena_printf(arena, "%" PRId64, value->integer);
+	case SCHEMA_FLOAT:
+		return format_float(arena, value->number);
+	case SCHEMA_ENUM:
+		return key->rule.words[value->word];
+	case SCHEMA_DURATION:
+		return arena_printf(arena, "%" PRIu64, value->duration_ns);
+	case SCHEMA_BYTES:
+		return arena_printf(arena, "%" PRIu64, value->bytes);
+	case SCHEMA_LIST:
+		return join(arena, &value->list);
+	default:
+		return value->string;
+	}
+}
+
+bool
+schema_decode(struct field_ctx *ctx, const struct schema_key *key, const struct yaml_node *node,
+	      struct schema_value *ret)
+{
+	struct schema_value value = {.is_set = true};
+	size_t errors = ctx->diags->errors;
+
+	key->rule.type->decode(ctx, &key->rule, node, &value.integer);
+	if (ctx->diags->errors != errors)
+		return false;
+	value.text = canonical_text(ctx->arena, key, &value);
+	if (!value.text) {
+		field_error(ctx, node, "out of memory");
+		return false;
+	}
+	*ret = value;
+	return true;
+}
+
+/* "a,b" as the nodes of a list; blanks around the commas go, an empty text is an empty list. */
+static const struct yaml_node *
+split_list(struct field_ctx *ctx, const char *text, struct yaml_node *list)
+{
+	const struct yaml_node **tail = &list->first;
+
+	list->kind = YAML_LIST;
+	if (!text[strspn(text, " ")])
+		return list;
+	for (;;) {
+		size_t length = strcspn(text, ","), end = length;
+		struct yaml_node *item = field_alloc(ctx, list, 1, sizeof(*item));
+
+		if (!item)
+			return NULL;
+		while (end && text[end - 1] == ' ')
+			end--;
+		while (end && *text == ' ')
+			text++, end--, length--;
+		item->kind = YAML_SCALAR;
+		item->text = arena_strndup(ctx->arena, text, end);
+		if (!item->text)
+			return NULL;
+		*tail = item;
+		tail = &item->next;
+		list->count++;
+		if (!text[length])
+			return list;
+		text += length + 1;
+	}
+}
+
+bool
+schema_decode_text(struct field_ctx *ctx, const struct schema_key *key, const char *text,
+		   struct schema_value *ret)
+{
+	struct yaml_node own = {.kind = YAML_SCALAR, .text = text};
+	const struct yaml_node *node = &own;
+
+	if (key->type == SCHEMA_LIST && *text == '[') {
+		struct yaml_source source = {
+			.file = ctx->file, .text = text, .length = strlen(text)};
+
+		node = yaml_parse(&source, ctx->arena, ctx->diags);
+	} else if (key->type == SCHEMA_LIST) {
+		node = split_list(ctx, text, &own);
+	}
+	return node && schema_decode(ctx, key, node, ret);
+}
