@@ -138,9 +138,9 @@ tree_signal(pid_t leader, int number)
 
 	tree_walk_add_root(walk, leader, getpid());
 	collect(walk);
-	signal_group(leader, number);
 	for (size_t i = 0; i < walk->count; i++)
 		signalled += signal_verified(walk->pids[i], walk->parents[i], leader, number);
+	signal_group(leader, number);
 	return signalled;
 }
 

@@ -22,7 +22,7 @@
 
 /*
  * Signal the process, its group and all its descendants.  `leader` is a known child that was not
- * reaped (a zombie will do).  Returns the number of processes signalled one by one.
+ * reaped (a zombie will do).  Returns how many of them were alive.
  */
 unsigned tree_signal(pid_t leader, int number);
 
