@@ -1,10 +1,10 @@
 /*
  * Memory that is given back all at once.
  *
- * What a parser builds has one owner and one end: it allocates from an arena and never frees a piece.
- * An arena belongs to one thread at a time and never aborts: when malloc fails or the cap is reached,
- * the allocation returns NULL and `failed` stays set, so a long construction may be checked once, at
- * its end.
+ * What a parser builds has one owner and one end: it allocates from an arena and never frees a
+ * piece. An arena belongs to one thread at a time and never aborts: when malloc fails or the cap is
+ * reached, the allocation returns NULL and `failed` stays set, so a long construction may be
+ * checked once, at its end.
  */
 #ifndef PLUGD_ARENA_H
 #define PLUGD_ARENA_H

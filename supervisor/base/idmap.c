@@ -8,7 +8,7 @@ void
 idmap_fini(struct idmap *map)
 {
 	free(map->cells);
-	*map = (struct idmap){ 0 };
+	*map = (struct idmap){0};
 }
 
 static size_t
@@ -38,7 +38,7 @@ idmap_get(const struct idmap *map, uint64_t id)
 static bool
 resize(struct idmap *map, size_t capacity)
 {
-	struct idmap grown = { calloc(capacity, sizeof(*grown.cells)), capacity, map->count };
+	struct idmap grown = {calloc(capacity, sizeof(*grown.cells)), capacity, map->count};
 
 	if (!grown.cells)
 		return false;
@@ -56,7 +56,7 @@ idmap_put(struct idmap *map, uint64_t id, void *value)
 	if ((map->count + 1) * 4 > map->capacity * 3 &&
 	    !resize(map, map->capacity ? map->capacity * 2 : MIN_CAPACITY))
 		return false;
-	*probe(map, id) = (struct idmap_cell){ id, value };
+	*probe(map, id) = (struct idmap_cell){id, value};
 	map->count++;
 	return true;
 }
@@ -75,7 +75,7 @@ close_hole(struct idmap *map, size_t hole)
 		map->cells[hole] = map->cells[at];
 		hole = at;
 	}
-	map->cells[hole] = (struct idmap_cell){ 0 };
+	map->cells[hole] = (struct idmap_cell){0};
 }
 
 void *

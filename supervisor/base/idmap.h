@@ -1,4 +1,5 @@
-/* A map from non-zero 64-bit ids to pointers: open addressing, grows and shrinks with its content. */
+/* A map from non-zero 64-bit ids to pointers: open addressing, grows and shrinks with its content.
+ */
 #ifndef PLUGD_IDMAP_H
 #define PLUGD_IDMAP_H
 

@@ -16,7 +16,8 @@ plug_err client_queue_push(struct client *client, const void *bytes, size_t size
 			   const struct client_origin *origin);
 
 /* Write the first message that waits; never blocks. */
-enum client_queue_result client_queue_write(struct client *client, struct client_origin *ret_origin);
+enum client_queue_result client_queue_write(struct client *client,
+					    struct client_origin *ret_origin);
 
 void client_queue_clear(struct client *client);
 

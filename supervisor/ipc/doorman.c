@@ -11,8 +11,8 @@
 #include "ipc/client_queue.h"
 #include "wire.h"
 
-#define BACKLOG		  128
-#define HELLO_SECONDS	  5.0
+#define BACKLOG           128
+#define HELLO_SECONDS     5.0
 #define RECEIVE_AT_A_TIME 16 /* messages of one client, then others get their turn */
 #define ACCEPT_AT_A_TIME  32
 
@@ -28,7 +28,8 @@ struct doorman {
 	uint64_t last_number;
 };
 
-/* ---- end of a client --------------------------------------------------------------------------------- */
+/* ---- end of a client
+ * --------------------------------------------------------------------------------- */
 
 static void
 client_free(struct client *client)
@@ -54,9 +55,11 @@ client_close(struct client *client, const char *reason)
 		return;
 	client->closing = true;
 	if (reason)
-		log_warn("client %llu (%s, pid %d, uid %u): %s; disconnected, its calls are cancelled",
-			 (unsigned long long)client->number, client->greeted ? client->name : "no hello",
-			 (int)client->pid, (unsigned)client->uid, reason);
+		log_warn("client %llu (%s, pid %d, uid %u): %s; disconnected, its calls are "
+			 "cancelled",
+			 (unsigned long long)client->number,
+			 client->greeted ? client->name : "no hello", (int)client->pid,
+			 (unsigned)client->uid, reason);
 	ev_io_stop(loop, &client->read_w);
 	ev_io_stop(loop, &client->write_w);
 	ev_timer_stop(loop, &client->hello_timer);
@@ -86,7 +89,8 @@ on_hello_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 	client_close(w->data, "no CLIENT_HELLO within 5 s");
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------------- */
+/* ---- sending
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
 on_writable(struct ev_loop *loop, ev_io *w, int revents)
@@ -159,7 +163,8 @@ client_queued_bytes(const struct client *client)
 	return client->queued_bytes;
 }
 
-/* ---- handshake ---------------------------------------------------------------------------------------------- */
+/* ---- handshake
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
 refuse(struct client *client, plug_err code, const char *message)
@@ -213,7 +218,8 @@ greet(struct client *client, const Plug__Envelope *env)
 		return;
 	}
 	if (hello->protocol_min > PLUG_PROTOCOL_MAX || hello->protocol_max < PLUG_PROTOCOL_MIN) {
-		refuse(client, PLUG_EVERSION, "no protocol version in common: update the older side");
+		refuse(client, PLUG_EVERSION,
+		       "no protocol version in common: update the older side");
 		return;
 	}
 	if (hello->token.len) {
@@ -235,7 +241,9 @@ greet(struct client *client, const Plug__Envelope *env)
 	welcome(client);
 }
 
-/* ---- receiving --------------------------------------------------------------------------------------------------- */
+/* ---- receiving
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void
 receive(struct client *client, const void *bytes, size_t size)
@@ -259,7 +267,8 @@ receive(struct client *client, const void *bytes, size_t size)
 static void
 on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
-	/* One loop, one thread: a buffer for all; a byte more than allowed, to see what is too long. */
+	/* One loop, one thread: a buffer for all; a byte more than allowed, to see what is too
+	 * long. */
 	static uint8_t buffer[PLUG_MESSAGE_BYTES + 1];
 	struct client *client = w->data;
 
@@ -277,7 +286,9 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-/* ---- the door ---------------------------------------------------------------------------------------------------------- */
+/* ---- the door
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static unsigned
 count_of_uid(const struct doorman *doorman, uid_t uid)
@@ -296,7 +307,8 @@ reason_to_turn_away(const struct doorman *doorman, const struct ucred *peer)
 		return "as many clients as limits.clients allows are connected";
 	if (peer->uid != 0 && peer->uid != geteuid() &&
 	    count_of_uid(doorman, peer->uid) >= doorman->config.limits.clients_per_uid)
-		return "as many clients of this user as limits.clients_per_uid allows are connected";
+		return "as many clients of this user as limits.clients_per_uid allows are "
+		       "connected";
 	return NULL;
 }
 
@@ -313,6 +325,7 @@ client_new(struct doorman *doorman, int fd, const struct ucred *peer)
 	client->pid = peer->pid;
 	client->fd = fd;
 	list_init(&client->queue);
+	list_init(&client->owned);
 	list_append(&doorman->clients, &client->node);
 	doorman->count++;
 	ev_io_init(&client->read_w, on_readable, fd, EV_READ);
@@ -377,7 +390,8 @@ on_accept_pause(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_io_start(loop, &doorman->accept_w);
 }
 
-/* A socket left by a plugd that died may be in the way; anything else there is not ours to remove. */
+/* A socket left by a plugd that died may be in the way; anything else there is not ours to remove.
+ */
 static void
 remove_stale(const char *path)
 {

@@ -1,8 +1,9 @@
 /*
  * The door: plugd.sock, and the clients that came through it.
  *
- * Loop's thread only.  Checks credentials and roles, does the handshake, keeps caps, frames and unframes; what calls and
- * requests mean is for the owner.  A client that breaks the protocol or reads too slowly is disconnected; no other notices.
+ * Loop's thread only.  Checks credentials and roles, does the handshake, keeps caps, frames and
+ * unframes; what calls and requests mean is for the owner.  A client that breaks the protocol or
+ * reads too slowly is disconnected; no other notices.
  */
 #ifndef PLUGD_DOORMAN_H
 #define PLUGD_DOORMAN_H
@@ -22,7 +23,7 @@ struct doorman;
 
 enum client_role { ROLE_ADMIN, ROLE_INSTANCE };
 
-/* One connection.  The owner may use `user` and `ids`; the rest is read-only to it. */
+/* One connection.  `ids` and `owned` are the owner's; the rest is read-only to it. */
 struct client {
 	struct list node;
 	struct doorman *doorman;
@@ -32,7 +33,8 @@ struct client {
 	enum client_role role;
 	char name[64];
 
-	struct idmap ids; /* the client's own ids in use -> owner's object */
+	struct idmap ids;  /* the client's own ids in use -> the owner's object */
+	struct list owned; /* the same objects */
 
 	/* private */
 	int fd;
@@ -50,7 +52,8 @@ struct client_origin {
 };
 
 struct doorman_ops {
-	/* A message after the handshake; valid during the callback.  client_close() is allowed in here. */
+	/* A message after the handshake; valid during the callback.  client_close() is allowed in
+	 * here. */
 	void (*on_message)(void *user, struct client *client, const Plug__Envelope *env);
 	/* A queued reply with an origin has been written to the socket. */
 	void (*on_sent)(void *user, const struct client_origin *origin);
@@ -61,10 +64,10 @@ struct doorman_ops {
 };
 
 struct doorman_limits {
-	unsigned clients;	  /* connections in all */
+	unsigned clients;         /* connections in all */
 	unsigned clients_per_uid; /* of one user that is not ours and not root */
-	size_t queue_bytes;	  /* replies that may wait for one client */
-	uint64_t call_bytes;	  /* told in WELCOME */
+	size_t queue_bytes;       /* replies that may wait for one client */
+	uint64_t call_bytes;      /* told in WELCOME */
 };
 
 struct doorman_config {
@@ -87,13 +90,15 @@ void doorman_set_limits(struct doorman *doorman, const struct doorman_limits *li
 unsigned doorman_client_count(const struct doorman *doorman);
 
 /*
- * Send a message; never blocks.  When the socket is full it is queued; a client whose queue exceeds queue_bytes is
- * closed.  `origin` may be NULL.  on_sent may run from within.  After PLUG_EGONE or PLUG_EOVERLOADED the client is being closed:
- * on_gone comes from the loop, not from within.
+ * Send a message; never blocks.  When the socket is full it is queued; a client whose queue exceeds
+ * queue_bytes is closed.  `origin` may be NULL.  on_sent may run from within.  After PLUG_EGONE or
+ * PLUG_EOVERLOADED the client is being closed: on_gone comes from the loop, not from within.
  */
-plug_err client_send(struct client *client, const Plug__Envelope *env, const struct client_origin *origin);
+plug_err client_send(struct client *client, const Plug__Envelope *env,
+		     const struct client_origin *origin);
 
-/* Disconnect soon: nothing is received any more and on_gone comes from the loop. `reason` is logged; NULL: quietly. */
+/* Disconnect soon: nothing is received any more and on_gone comes from the loop. `reason` is
+ * logged; NULL: quietly. */
 void client_close(struct client *client, const char *reason);
 
 size_t client_queued_bytes(const struct client *client);

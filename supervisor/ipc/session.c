@@ -1,11 +1,13 @@
 /*
  * Invariants
  *  - `unacked` holds every sent message whose seq is in (peer_acked, sent], in order.
- *  - A message goes to nng only while `live`, in the order of seq; what nng could not take (EAGAIN) is `unsent`, a
- *    suffix of `unacked`, and nothing younger overtakes it.
- *  - `live` is set by session_welcome() and cleared when the connection goes; only HELLO is taken while it is clear.
- *  - `pipe` is the connection whose HELLO was taken last.  News of a pipe's end can come before its HELLO is read and
- *    after the next pipe's: so ends are remembered by id and compared with `pipe`, never assumed to be about it.
+ *  - A message goes to nng only while `live`, in the order of seq; what nng could not take (EAGAIN)
+ * is `unsent`, a suffix of `unacked`, and nothing younger overtakes it.
+ *  - `live` is set by session_welcome() and cleared when the connection goes; only HELLO is taken
+ * while it is clear.
+ *  - `pipe` is the connection whose HELLO was taken last.  News of a pipe's end can come before its
+ * HELLO is read and after the next pipe's: so ends are remembered by id and compared with `pipe`,
+ * never assumed to be about it.
  */
 #include "ipc/session.h"
 
@@ -19,10 +21,10 @@
 #include "base/list.h"
 #include "wire.h"
 
-#define SEND_QUEUE	  64 /* messages that nng buffers itself */
+#define SEND_QUEUE        64 /* messages that nng buffers itself */
 #define RECEIVE_AT_A_TIME 64 /* then other watchers get their turn */
 
-#define REMOVED_KEPT	  8
+#define REMOVED_KEPT      8
 
 enum { PIPE_REMOVED = 1 };
 
@@ -41,9 +43,9 @@ struct session {
 	bool writable_ready; /* writable_w has its descriptor */
 	struct wakeup_source source;
 
-	int pipe;			    /* of the last HELLO taken; 0: none */
-	atomic_int removed[REMOVED_KEPT];   /* ids of the pipes that ended last */
-	atomic_uint removed_count;	    /* nng's threads write, the loop's reads */
+	int pipe;                         /* of the last HELLO taken; 0: none */
+	atomic_int removed[REMOVED_KEPT]; /* ids of the pipes that ended last */
+	atomic_uint removed_count;        /* nng's threads write, the loop's reads */
 
 	bool live, welcomed, broken;
 	uint32_t protocol;
@@ -55,7 +57,7 @@ struct session {
 	size_t unacked_size;
 
 	uint64_t received;     /* the peer's stream */
-	uint64_t acked;	       /* what we have told the peer */
+	uint64_t acked;        /* what we have told the peer */
 	size_t unacked_theirs; /* payload bytes received since then */
 };
 
@@ -69,7 +71,8 @@ violation(struct session *s, plug_err err, const char *reason)
 	s->config.ops->on_violation(s->config.user, err, reason);
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------- */
+/* ---- sending
+ * ---------------------------------------------------------------------------------------- */
 
 static int
 hand_to_nng(struct session *s, const void *bytes, size_t size)
@@ -174,7 +177,8 @@ session_send(struct session *s, Plug__Envelope *env)
 	return PLUG_OK;
 }
 
-/* Messages of one connection only.  One that nng cannot take now is lost, and its sender asks again. */
+/* Messages of one connection only.  One that nng cannot take now is lost, and its sender asks
+ * again. */
 static void
 send_unkept(struct session *s, Plug__Envelope *env)
 {
@@ -218,7 +222,8 @@ session_tick(struct session *s)
 		send_ack(s);
 }
 
-/* ---- handshake ------------------------------------------------------------------------------------------ */
+/* ---- handshake
+ * ------------------------------------------------------------------------------------------ */
 
 plug_err
 session_welcome(struct session *s, Plug__Welcome *welcome)
@@ -264,11 +269,12 @@ resume(struct session *s, const Plug__Resume *theirs)
 {
 	Plug__Welcome welcome = PLUG__WELCOME__INIT;
 
-	if (theirs->generation != s->config.generation ||
-	    theirs->nonce.len != sizeof(s->nonce) ||
+	if (theirs->generation != s->config.generation || theirs->nonce.len != sizeof(s->nonce) ||
 	    !plug_secret_equal(theirs->nonce.data, s->nonce, sizeof(s->nonce))) {
-		session_refuse(s, PLUG_EDENIED, "resume of another generation or with a wrong nonce");
-		violation(s, PLUG_EDENIED, "HELLO resumes another generation, or its nonce is wrong");
+		session_refuse(s, PLUG_EDENIED,
+			       "resume of another generation or with a wrong nonce");
+		violation(s, PLUG_EDENIED,
+			  "HELLO resumes another generation, or its nonce is wrong");
 		return;
 	}
 	if (theirs->received > s->sent || theirs->received < s->peer_acked) {
@@ -305,19 +311,21 @@ handle_hello(struct session *s, const Plug__Hello *hello)
 	}
 	if (hello->protocol_min > PLUG_PROTOCOL_MAX || hello->protocol_max < PLUG_PROTOCOL_MIN) {
 		snprintf(reason, sizeof(reason),
-			 "the plugin speaks protocol %u to %u, this plugd (%s) %u to %u: update the older side",
+			 "the plugin speaks protocol %u to %u, this plugd (%s) %u to %u: update "
+			 "the older side",
 			 hello->protocol_min, hello->protocol_max, PLUG_VERSION, PLUG_PROTOCOL_MIN,
 			 PLUG_PROTOCOL_MAX);
 		session_refuse(s, PLUG_EVERSION, reason);
 		violation(s, PLUG_EVERSION, reason);
 		return;
 	}
-	s->protocol = hello->protocol_max < PLUG_PROTOCOL_MAX ? hello->protocol_max
-							      : PLUG_PROTOCOL_MAX;
+	s->protocol =
+		hello->protocol_max < PLUG_PROTOCOL_MAX ? hello->protocol_max : PLUG_PROTOCOL_MAX;
 	s->config.ops->on_hello(s->config.user, hello);
 }
 
-/* ---- receiving ------------------------------------------------------------------------------------------- */
+/* ---- receiving
+ * ------------------------------------------------------------------------------------------- */
 
 static void
 lose_connection(struct session *s)
@@ -396,8 +404,9 @@ receive(struct session *s, nng_msg *msg)
 		return;
 	if (err) {
 		violation(s, err,
-			  err == PLUG_ETOOLARGE ? "message above the limit of 64 KiB, or of 1 MiB unpacked"
-						: "message is not an Envelope of this protocol");
+			  err == PLUG_ETOOLARGE
+				  ? "message above the limit of 64 KiB, or of 1 MiB unpacked"
+				  : "message is not an Envelope of this protocol");
 		return;
 	}
 	if (env->body_case == PLUG__ENVELOPE__BODY_HELLO) {
@@ -428,7 +437,8 @@ on_receivable(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-/* ---- connection --------------------------------------------------------------------------------------------- */
+/* ---- connection
+ * --------------------------------------------------------------------------------------------- */
 
 static void
 on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
@@ -449,7 +459,8 @@ on_raised(struct wakeup_source *source, unsigned bits)
 	(void)bits;
 	if (!s->live || s->broken)
 		return;
-	/* What arrived before the cut is still to be taken; HELLO of the next connection may be among it. */
+	/* What arrived before the cut is still to be taken; HELLO of the next connection may be
+	 * among it. */
 	on_receivable(s->config.wakeup->loop, &s->receive_w, EV_READ);
 	check_removed(s);
 }

@@ -1,11 +1,13 @@
 /*
- * One generation's private session: an nng pair1 listener with our own handshake, acknowledged messages and resume.
+ * One generation's private session: an nng pair1 listener with our own handshake, acknowledged
+ * messages and resume.
  *
- * Loop's thread only.  The session knows nothing of plugins: it checks the token, keeps order, acknowledges, keeps what is
- * not acknowledged, sends it again after a resume, and hands on what arrives.  docs/protocol.md is the contract.
+ * Loop's thread only.  The session knows nothing of plugins: it checks the token, keeps order,
+ * acknowledges, keeps what is not acknowledged, sends it again after a resume, and hands on what
+ * arrives.  docs/protocol.md is the contract.
  *
- * Callbacks may call any function here except session_close(); whoever wants to close from a callback notes that and
- * closes later.
+ * Callbacks may call any function here except session_close(); whoever wants to close from a
+ * callback notes that and closes later.
  */
 #ifndef PLUGD_SESSION_H
 #define PLUGD_SESSION_H
@@ -22,7 +24,8 @@ struct session;
 
 struct session_ops {
 	/*
-	 * The first HELLO with a right token and a protocol in common: answer with session_welcome() or session_refuse().
+	 * The first HELLO with a right token and a protocol in common: answer with
+	 * session_welcome() or session_refuse().
 	 */
 	void (*on_hello)(void *user, const Plug__Hello *hello);
 
@@ -39,7 +42,8 @@ struct session_ops {
 
 struct session_config {
 	struct wakeup *wakeup;
-	const char *url; /* ipc://… of a path that does not exist yet, in a directory of mode 0700 */
+	const char
+		*url; /* ipc://… of a path that does not exist yet, in a directory of mode 0700 */
 	uint32_t generation;
 	uint8_t token[16];
 	size_t unacked_bytes; /* bound of what waits for acknowledgement */
@@ -50,7 +54,8 @@ struct session_config {
 /* Listen.  On success *ret is the caller's, released with session_close(). */
 plug_err session_open(const struct session_config *config, struct session **ret);
 
-/* Close at once; nothing is called any more.  NULL is allowed.  Blocks for about 0.1 ms (nng's teardown). */
+/* Close at once; nothing is called any more.  NULL is allowed.  Blocks for about 0.1 ms (nng's
+ * teardown). */
 void session_close(struct session *session);
 
 /* Answer to on_hello.  `welcome` gets its protocol, generation, nonce and plugd's version here. */
@@ -58,8 +63,8 @@ plug_err session_welcome(struct session *session, Plug__Welcome *welcome);
 void session_refuse(struct session *session, plug_err code, const char *message);
 
 /*
- * Send `env`, whose id and body are set; generation, seq and ack are set here.  Kept until acknowledged; while the connection is
- * lost only kept.  Never blocks.
+ * Send `env`, whose id and body are set; generation, seq and ack are set here.  Kept until
+ * acknowledged; while the connection is lost only kept.  Never blocks.
  *
  * PLUG_ESTATE       not welcomed yet
  * PLUG_EOVERLOADED  more than unacked_bytes wait for acknowledgement

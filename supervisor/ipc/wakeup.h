@@ -1,8 +1,9 @@
 /*
  * The only way from nng's threads into the loop: a flag and one ev_async.
  *
- * A source raises its own bits with wakeup_raise() from any thread; the loop's thread then calls every source that has
- * bits.  Raised twice before the loop looks, it is called once: on_raised() looks at the state, not at a count.
+ * A source raises its own bits with wakeup_raise() from any thread; the loop's thread then calls
+ * every source that has bits.  Raised twice before the loop looks, it is called once: on_raised()
+ * looks at the state, not at a count.
  */
 #ifndef PLUGD_WAKEUP_H
 #define PLUGD_WAKEUP_H
@@ -29,8 +30,8 @@ struct wakeup_source {
 void wakeup_init(struct wakeup *wakeup, struct ev_loop *loop);
 void wakeup_fini(struct wakeup *wakeup);
 
-/* Loop's thread.  After wakeup_remove() returns on_raised() is not called again; the caller has made sure that no other
- * thread can still raise it. */
+/* Loop's thread.  After wakeup_remove() returns on_raised() is not called again; the caller has
+ * made sure that no other thread can still raise it. */
 void wakeup_add(struct wakeup *wakeup, struct wakeup_source *source);
 void wakeup_remove(struct wakeup_source *source);
 

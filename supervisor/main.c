@@ -1,0 +1,212 @@
+/* plugd: options, --check, the guardian; the rest is daemon.c. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "core/lifecycle.h"
+#include "daemon.h"
+#include "plugin/registry.h"
+#include "plugin/registry_check.h"
+#include "wire.h"
+
+static const char usage[] =
+	"usage: plugd [--config FILE] [--plugin-dir DIR]... [--runtime-dir DIR] [--state-dir DIR]\n"
+	"             [--log-level debug|info|warn|error] [--log-format text|json] [--check]\n"
+	"\n"
+	"Runs plugins as child processes and serves their calls.  Stays in the foreground and logs "
+	"to stderr.\n"
+	"\n"
+	"  -c, --config FILE      settings (plugd.yaml(5)); none are needed\n"
+	"  -p, --plugin-dir DIR   where plugins are looked for, with all folders below; may be "
+	"repeated\n"
+	"  -r, --runtime-dir DIR  socket, lock and sessions; default $XDG_RUNTIME_DIR/plugd, else "
+	"/run/plugd\n"
+	"  -s, --state-dir DIR    logs and what survives a restart\n"
+	"      --check            check the settings and every manifest, run nothing, exit 0 or 1\n"
+	"      --log-level L      default info\n"
+	"      --log-format F     default text\n"
+	"      --lifecycle        print the lifecycle tables as Markdown\n"
+	"  -V, --version\n"
+	"  -h, --help\n"
+	"\n"
+	"SIGTERM stops the plugins in order and ends; SIGHUP re-reads the settings and the plugin "
+	"directories.\n";
+
+enum { OPT_CHECK = 256, OPT_LOG_LEVEL, OPT_LOG_FORMAT, OPT_LIFECYCLE };
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"plugin-dir", required_argument, NULL, 'p'},
+	{"runtime-dir", required_argument, NULL, 'r'},
+	{"state-dir", required_argument, NULL, 's'},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"log-format", required_argument, NULL, OPT_LOG_FORMAT},
+	{"lifecycle", no_argument, NULL, OPT_LIFECYCLE},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int
+usage_error(const char *format, const char *what)
+{
+	fprintf(stderr, "plugd: ");
+	fprintf(stderr, format, what);
+	fprintf(stderr, "; see plugd --help\n");
+	return 2;
+}
+
+static int
+add_plugin_dir(struct options *options, const char *dir)
+{
+	if (options->plugin_dir_count == CONFIG_DIRS)
+		return usage_error("--plugin-dir %s: more than 64 are given", dir);
+	options->plugin_dirs[options->plugin_dir_count++] = dir;
+	return -1;
+}
+
+static int
+check_words(const struct options *options)
+{
+	enum log_level level;
+	enum log_format format;
+
+	if (options->log_level && log_level_parse(options->log_level, &level))
+		return usage_error("--log-level \"%s\": expected debug, info, warn or error",
+				   options->log_level);
+	if (options->log_format && log_format_parse(options->log_format, &format))
+		return usage_error("--log-format \"%s\": expected text or json",
+				   options->log_format);
+	return -1;
+}
+
+/* -1: go on; else the exit status. */
+static int
+parse_options(int argc, char **argv, struct options *options)
+{
+	int option, status = -1;
+
+	while (status < 0 &&
+	       (option = getopt_long(argc, argv, "c:p:r:s:Vh", long_options, NULL)) >= 0) {
+		switch (option) {
+		case 'c':
+			options->config_file = optarg;
+			break;
+		case 'p':
+			status = add_plugin_dir(options, optarg);
+			break;
+		case 'r':
+			options->runtime_dir = optarg;
+			break;
+		case 's':
+			options->state_dir = optarg;
+			break;
+		case OPT_CHECK:
+			options->check = true;
+			break;
+		case OPT_LOG_LEVEL:
+			options->log_level = optarg;
+			break;
+		case OPT_LOG_FORMAT:
+			options->log_format = optarg;
+			break;
+		case OPT_LIFECYCLE:
+			lc_print_markdown(stdout);
+			return 0;
+		case 'V':
+			printf("plugd %s, protocol %d to %d\n", PLUG_VERSION, PLUG_PROTOCOL_MIN,
+			       PLUG_PROTOCOL_MAX);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs("plugd: see plugd --help\n", stderr);
+			return 2;
+		}
+	}
+	if (status < 0 && optind < argc)
+		return usage_error("unexpected argument \"%s\"", argv[optind]);
+	return status < 0 ? check_words(options) : status;
+}
+
+static void
+print_line(void *context, const char *text)
+{
+	(void)context;
+	fprintf(stderr, "%s\n", text);
+}
+
+static size_t
+print_bad(struct list *bad)
+{
+	size_t count = 0;
+
+	LIST_FOREACH_SAFE (one, bad, struct bad_plugin, node) {
+		for (size_t i = 0; i < one->error_count; i++)
+			fprintf(stderr, "%s\n", one->errors[i]);
+		count++;
+		list_remove(&one->node);
+		bad_plugin_free(one);
+	}
+	return count;
+}
+
+static int
+check(const struct options *options, const struct settings *settings)
+{
+	struct list bad = LIST_INIT(bad);
+	struct spec **specs;
+	size_t count, bad_count;
+
+	if (config_discover(options, settings, &specs, &count, &bad)) {
+		fprintf(stderr, "plugd: out of memory\n");
+		return 1;
+	}
+	count = registry_check(specs, count, &bad);
+	bad_count = print_bad(&bad);
+	printf("%zu plugins are valid, %zu are not\n", count, bad_count);
+	for (size_t i = 0; i < count; i++)
+		spec_free(specs[i]);
+	free(specs);
+	return bad_count ? 1 : 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = {0};
+	struct guardian guardian;
+	struct settings *settings;
+	struct diags diags;
+	int status = parse_options(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	diags_init(&diags);
+	settings = config_load(&options, &diags);
+	diags_each(&diags, print_line, NULL);
+	diags_fini(&diags);
+	if (!settings)
+		return 1;
+	if (options.check) {
+		status = check(&options, settings);
+		settings_free(settings);
+		return status;
+	}
+	if (guardian_start(&guardian)) {
+		fprintf(stderr,
+			"plugd: no guardian process: %s; plugd does not start without one\n",
+			strerror(errno));
+		settings_free(settings);
+		return 1;
+	}
+	status = daemon_run(&options, settings, &guardian);
+	guardian_close(&guardian);
+	return status;
+}

@@ -1,0 +1,286 @@
+/* The handshake and what an instance says afterwards, the calls' replies excepted. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "plugin/host.h"
+#include "plugin/instance_private.h"
+#include "plugin/plugin.h"
+
+#define METHODS_MAX 256
+
+struct why {
+	char text[512];
+};
+
+static bool refused(struct why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool
+refused(struct why *why, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(why->text, sizeof(why->text), format, ap);
+	va_end(ap);
+	return false;
+}
+
+/* ---- HELLO against the manifest
+ * ----------------------------------------------------------------------- */
+
+static bool
+same(const char *what, const char *said, const char *declared, const char *path, struct why *why)
+{
+	if (!strcmp(plug_str(said), declared))
+		return true;
+	return refused(why,
+		       "the plugin says %s is \"%s\", its manifest %s says \"%s\": make them agree",
+		       what, plug_str(said), path, declared);
+}
+
+static const Plug__Method *
+offered(const Plug__Hello *hello, const char *name)
+{
+	for (size_t i = 0; i < hello->n_methods; i++)
+		if (!strcmp(plug_str(hello->methods[i]->name), name))
+			return hello->methods[i];
+	return NULL;
+}
+
+static bool
+methods_sound(const Plug__Hello *hello, struct why *why)
+{
+	if (hello->n_methods > METHODS_MAX)
+		return refused(why, "HELLO names %zu methods, at most %d are allowed",
+			       hello->n_methods, METHODS_MAX);
+	for (size_t i = 0; i < hello->n_methods; i++) {
+		const char *name = plug_str(hello->methods[i]->name);
+
+		if (!plug_name_valid(name))
+			return refused(why,
+				       "HELLO names a method \"%.70s\": expected [a-z0-9_-], at "
+				       "most %d bytes",
+				       name, PLUG_NAME_BYTES);
+		if (offered(hello, name) != hello->methods[i])
+			return refused(why, "HELLO names the method \"%s\" twice", name);
+	}
+	return true;
+}
+
+static bool
+methods_complete(const Plug__Hello *hello, const struct spec *spec, struct why *why)
+{
+	for (size_t i = 0; i < spec->method_count; i++) {
+		const struct spec_method *declared = &spec->methods[i];
+		const Plug__Method *said = offered(hello, declared->name);
+
+		if (!said)
+			return refused(why,
+				       "the manifest %s declares the method \"%s\", the plugin "
+				       "does not offer it",
+				       spec->path, declared->name);
+		if (declared->stream && !said->stream)
+			return refused(why,
+				       "the manifest %s declares the method \"%s\" as stream, the "
+				       "plugin does not",
+				       spec->path, declared->name);
+	}
+	return true;
+}
+
+static bool
+hello_agrees(const Plug__Hello *hello, const struct spec *spec, struct why *why)
+{
+	return same("its name", hello->name, spec->name, spec->path, why) &&
+	       same("its version", hello->version, spec->version, spec->path, why) &&
+	       same("its contract", hello->contract, spec->type, spec->path, why) &&
+	       methods_sound(hello, why) && methods_complete(hello, spec, why);
+}
+
+/* What holds for calls: the manifest where it declares the method, else what the plugin says. */
+static bool
+take_method(struct instance_method *method, const Plug__Method *said, const struct spec *spec)
+{
+	const struct spec_method *declared = spec_method(spec, said->name);
+
+	method->name = strdup(said->name);
+	method->description =
+		strdup(declared && *declared->description ? declared->description
+							  : plug_str(said->description));
+	method->stream = said->stream;
+	method->idempotent = said->idempotent || (declared && declared->idempotent);
+	method->timeout_ms =
+		declared && declared->timeout_ms ? declared->timeout_ms : said->timeout_ms;
+	return method->name && method->description;
+}
+
+static bool
+take_methods(struct instance *in, const Plug__Hello *hello)
+{
+	in->methods = calloc(hello->n_methods + 1, sizeof(*in->methods));
+	if (!in->methods)
+		return false;
+	for (size_t i = 0; i < hello->n_methods; i++) {
+		in->method_count = i + 1;
+		if (!take_method(&in->methods[i], hello->methods[i], in->plugin->spec))
+			return false;
+	}
+	return true;
+}
+
+/* ---- WELCOME
+ * -------------------------------------------------------------------------------------------- */
+
+static void
+fill_entry(Plug__ConfigEntry *entry, const struct spec_config *config)
+{
+	plug__config_entry__init(entry);
+	entry->key = (char *)config->key;
+	entry->type = (char *)config->type;
+	entry->value = (char *)config->value;
+	entry->secret = config->secret;
+	entry->items = (char **)config->items;
+	entry->n_items = config->item_count;
+}
+
+static plug_err
+welcome(struct instance *in)
+{
+	const struct spec *spec = in->plugin->spec;
+	const struct host_limits *bounds = &in->plugin->host->limits;
+	Plug__Welcome body = PLUG__WELCOME__INIT;
+	Plug__Limits limits = PLUG__LIMITS__INIT;
+	AUTO_FREE Plug__ConfigEntry *entries = calloc(spec->config_count + 1, sizeof(*entries));
+	AUTO_FREE Plug__ConfigEntry **list =
+		calloc(spec->config_count + 1, sizeof(Plug__ConfigEntry *));
+
+	if (!entries || !list)
+		return PLUG_ENOMEM;
+	for (size_t i = 0; i < spec->config_count; i++) {
+		if (!spec->config[i].value)
+			continue; /* not required, no default, not set */
+		fill_entry(&entries[i], &spec->config[i]);
+		list[body.n_config++] = &entries[i];
+	}
+	body.config = list;
+	body.instance = (char *)spec->name;
+	limits.message_bytes = PLUG_MESSAGE_BYTES;
+	limits.call_bytes = bounds->call_bytes;
+	limits.window_bytes = PLUG_WINDOW_BYTES;
+	limits.calls = bounds->calls_per_instance;
+	body.limits = &limits;
+	return session_welcome(in->session, &body);
+}
+
+static void
+refuse(struct instance *in, plug_err code, const char *why)
+{
+	session_refuse(in->session, code, why);
+	events_add(&in->plugin->host->events, plugin_name(in->plugin), "refused", in->generation,
+		   in->pid, "%s", why);
+	in->declared = true;
+	instance_end(in, PE_FAILED, "refused: %s", why);
+}
+
+void
+instance_on_hello(struct instance *in, const Plug__Hello *hello)
+{
+	struct why why = {""};
+
+	if (in->state != PS_STARTING || in->hello_seen)
+		return; /* it is being stopped: no answer is needed any more */
+	in->hello_seen = true;
+	snprintf(in->sdk, sizeof(in->sdk), "%s", plug_str(hello->sdk));
+	if (!hello_agrees(hello, in->plugin->spec, &why)) {
+		refuse(in, PLUG_EINVAL, why.text);
+	} else if (!take_methods(in, hello)) {
+		refuse(in, PLUG_ENOMEM, "plugd is out of memory");
+	} else if (welcome(in)) {
+		refuse(in, PLUG_ETOOLARGE,
+		       "its effective config does not fit into one message of 64 KiB");
+	}
+	in->last_tick_ms = clock_mono_ms();
+}
+
+/* ---- afterwards
+ * -------------------------------------------------------------------------------------------- */
+
+static void
+on_ready(struct instance *in)
+{
+	struct plugin *plugin = in->plugin;
+
+	if (in->state != PS_STARTING)
+		return; /* stopped while it was starting */
+	in->last_tick_ms = clock_mono_ms();
+	plugin->last_start_ms = in->last_tick_ms - in->spawned_ms;
+	events_add(&plugin->host->events, plugin_name(plugin), "ready", in->generation, in->pid,
+		   "after %llu ms", (unsigned long long)plugin->last_start_ms);
+	instance_handle(in, PE_READY);
+}
+
+static void
+on_failed(struct instance *in, const Plug__Failed *failed)
+{
+	const char *message = plug_str(failed->message);
+
+	if (in->state == PS_STARTING)
+		in->declared = true;
+	events_add(&in->plugin->host->events, plugin_name(in->plugin), "failed", in->generation,
+		   in->pid, "the plugin says: %s", message);
+	instance_end(in, PE_FAILED, "%s",
+		     *message ? message : plug_err_text((plug_err)failed->code));
+}
+
+static void
+on_log(struct instance *in, const Plug__Log *log)
+{
+	char text[LOGRING_LINE_BYTES];
+	size_t used = (size_t)snprintf(text, sizeof(text), "%s", plug_str(log->message));
+
+	for (size_t i = 0; i < log->n_fields && used < sizeof(text) - 1; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, " %s=%s",
+					 plug_str(log->fields[i]->key),
+					 plug_str(log->fields[i]->value));
+	if (log->call && used < sizeof(text) - 1)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, " call=%llu",
+					 (unsigned long long)log->call);
+	output_line(&in->plugin->output, OUTPUT_LOG, log->level, in->generation, in->pid, text,
+		    used < sizeof(text) ? used : sizeof(text) - 1, false);
+}
+
+static void
+on_pong(struct instance *in)
+{
+	in->ping_out = false;
+	in->last_tick_ms = clock_mono_ms();
+}
+
+void
+instance_on_message(struct instance *in, const Plug__Envelope *env)
+{
+	struct host *host = in->plugin->host;
+
+	switch (env->body_case) {
+	case PLUG__ENVELOPE__BODY_READY:
+		on_ready(in);
+		return;
+	case PLUG__ENVELOPE__BODY_FAILED:
+		on_failed(in, env->failed);
+		return;
+	case PLUG__ENVELOPE__BODY_LOG:
+		on_log(in, env->log);
+		return;
+	case PLUG__ENVELOPE__BODY_PONG:
+		on_pong(in);
+		return;
+	case PLUG__ENVELOPE__BODY_REPLY:
+	case PLUG__ENVELOPE__BODY_CHUNK:
+		host->ops->on_reply(host->ops_user, in, env);
+		return;
+	default:
+		instance_violation(in, PLUG_EPROTO, "a message that a plugin does not send");
+	}
+}

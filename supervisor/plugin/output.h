@@ -1,0 +1,70 @@
+/*
+ * What a plugin says: its stdout, its stderr and its LOG messages, in one ring and one rotated
+ * file, and to those who follow.  Loop's thread only.
+ */
+#ifndef PLUGD_OUTPUT_H
+#define PLUGD_OUTPUT_H
+
+#include <ev.h>
+#include <plug/error.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "os/logfile.h"
+#include "os/logpipe.h"
+#include "os/logring.h"
+
+enum output_stream { OUTPUT_OUT, OUTPUT_ERR, OUTPUT_LOG, OUTPUT_PLUGD };
+
+struct output_follower {
+	struct list node;
+	void (*on_line)(struct output_follower *follower, const struct logring_line *line);
+};
+
+/* One a plugin; outlives its processes. */
+struct output {
+	struct ev_loop *loop;
+	struct logring ring;
+	struct logfile file;
+	bool to_file;
+	ev_timer flush_w;
+	struct list followers;
+	uint64_t lines;
+};
+
+/* dir_fd -1: no file.  `name` is the plugin's. */
+void output_init(struct output *output, struct ev_loop *loop, int dir_fd, const char *name,
+		 size_t ring_bytes, uint64_t file_bytes, unsigned files);
+void output_fini(struct output *output);
+
+/* Copies the text; what is not UTF-8 in it is kept as '?'. */
+void output_line(struct output *output, enum output_stream stream, unsigned level,
+		 uint32_t generation, int64_t pid, const char *text, size_t length, bool continues);
+
+void output_follow(struct output *output, struct output_follower *follower);
+void output_unfollow(struct output_follower *follower);
+
+const char *output_stream_name(unsigned stream); /* "out" "err" "log" "plugd" */
+
+/* One captured pipe of one process. */
+struct output_pipe {
+	struct output *output;
+	enum output_stream stream;
+	uint32_t generation;
+	int64_t pid;
+	int fd;
+	ev_io w;
+	struct logpipe splitter;
+};
+
+/* Makes the pipe; *ret_theirs, the end for the child, is the caller's to close after the spawn.
+ * PLUG_ESYS */
+plug_err output_pipe_open(struct output_pipe *pipe, struct output *output,
+			  enum output_stream stream, int *ret_theirs);
+/* The process exists: lines carry its pid from now on. */
+void output_pipe_start(struct output_pipe *pipe, uint32_t generation, int64_t pid);
+/* Takes what is still in the pipe, without blocking, and closes it.  Safe when it was never opened
+ * (fd -1). */
+void output_pipe_close(struct output_pipe *pipe);
+
+#endif

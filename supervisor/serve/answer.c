@@ -1,0 +1,46 @@
+#include "serve/answer.h"
+
+#include <stdio.h>
+
+void
+answer_call(struct client *client, uint64_t id, plug_err outcome, const char *message)
+{
+	Plug__Reply reply = PLUG__REPLY__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	reply.outcome = outcome;
+	reply.message = (char *)(message ? message : plug_err_text(outcome));
+	env.id = id;
+	env.body_case = PLUG__ENVELOPE__BODY_REPLY;
+	env.reply = &reply;
+	client_send(client, &env, NULL);
+}
+
+void
+answer_request(struct client *client, uint64_t id, plug_err outcome, const char *message)
+{
+	Plug__Response response = PLUG__RESPONSE__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	response.outcome = outcome;
+	response.message = (char *)(message ? message : plug_err_text(outcome));
+	env.id = id;
+	env.body_case = PLUG__ENVELOPE__BODY_RESPONSE;
+	env.response = &response;
+	client_send(client, &env, NULL);
+}
+
+void
+answer_no_plugin(struct client *client, uint64_t id, const struct registry *registry,
+		 const char *name, bool is_call)
+{
+	const char *near = registry_suggest(registry, name);
+	char text[512];
+
+	snprintf(text, sizeof(text), "no plugin \"%.63s\"%s%s%s; plugctl list shows all", name,
+		 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	if (is_call)
+		answer_call(client, id, PLUG_ENOTFOUND, text);
+	else
+		answer_request(client, id, PLUG_ENOTFOUND, text);
+}

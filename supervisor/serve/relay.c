@@ -1,0 +1,204 @@
+#include "serve/relay.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/router.h"
+
+static void
+on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	router_on_deadline(w->data);
+}
+
+plug_err
+relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call, struct relay **ret)
+{
+	struct relay *relay = calloc(1, sizeof(*relay));
+
+	if (!relay)
+		return PLUG_ENOMEM;
+	relay->content_type = strdup(plug_str(call->content_type));
+	relay->id = ++router->last_id;
+	if (!relay->content_type || !idmap_put(&router->by_id, relay->id, relay)) {
+		free(relay->content_type);
+		free(relay);
+		return PLUG_ENOMEM;
+	}
+	relay->router = router;
+	relay->plugin = plugin;
+	snprintf(relay->method, sizeof(relay->method), "%s", plug_str(call->method));
+	relay->started_ns = clock_mono_ns();
+	list_init(&relay->node);
+	list_init(&relay->ticket.node);
+	list_init(&relay->parts);
+	ev_timer_init(&relay->deadline_w, on_deadline, 0., 0.);
+	relay->deadline_w.data = relay;
+	*ret = relay;
+	return PLUG_OK;
+}
+
+/* Take it off the queue or the instance that counts it. */
+static void
+detach(struct relay *relay)
+{
+	if (relay->state == RELAY_QUEUED)
+		relay->plugin->queued--;
+	list_remove(&relay->node);
+	if (relay->state == RELAY_SENT) {
+		relay->instance->in_flight--;
+		instance_call_ended(relay->instance);
+	}
+}
+
+void
+relay_free(struct relay *relay)
+{
+	struct router *router = relay->router;
+
+	idmap_take(&router->by_id, relay->id);
+	ticket_close(&relay->ticket);
+	ev_timer_stop(router->host->loop, &relay->deadline_w);
+	relay_drop_parts(relay);
+	detach(relay);
+	free(relay->content_type);
+	free(relay);
+}
+
+plug_err
+relay_add_part(struct relay *relay, const void *data, size_t size, uint64_t limit)
+{
+	struct relay_part *part;
+
+	if (size > limit || relay->bytes > limit - size)
+		return PLUG_ETOOLARGE;
+	part = malloc(sizeof(*part) + size);
+	if (!part)
+		return PLUG_ENOMEM;
+	part->size = size;
+	if (size)
+		memcpy(part->bytes, data, size);
+	list_append(&relay->parts, &part->node);
+	relay->bytes += size;
+	relay->router->held_bytes += size;
+	return PLUG_OK;
+}
+
+void
+relay_drop_parts(struct relay *relay)
+{
+	LIST_FOREACH_SAFE (part, &relay->parts, struct relay_part, node) {
+		relay->router->held_bytes -= part->size;
+		list_remove(&part->node);
+		free(part);
+	}
+}
+
+void
+relay_arm(struct relay *relay, double seconds)
+{
+	struct ev_loop *loop = relay->router->host->loop;
+
+	ev_timer_stop(loop, &relay->deadline_w);
+	ev_timer_set(&relay->deadline_w, seconds, 0.);
+	ev_timer_start(loop, &relay->deadline_w);
+}
+
+uint64_t
+relay_age_ms(const struct relay *relay)
+{
+	return (clock_mono_ns() - relay->started_ns) / 1000000u;
+}
+
+/* ---- to the plugin
+ * ---------------------------------------------------------------------------------------- */
+
+static plug_err
+send_call(struct relay *relay, const struct relay_part *part)
+{
+	Plug__Call call = PLUG__CALL__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	uint64_t now = clock_mono_ns();
+
+	call.method = relay->method;
+	call.content_type = relay->content_type;
+	call.payload.data = (uint8_t *)part->bytes;
+	call.payload.len = part->size;
+	call.more = part->node.next != &relay->parts;
+	call.timeout_us = relay->deadline_ns > now ? (relay->deadline_ns - now) / 1000u + 1 : 1;
+	env.id = relay->id;
+	env.body_case = PLUG__ENVELOPE__BODY_CALL;
+	env.call = &call;
+	return instance_send(relay->instance, &env);
+}
+
+static plug_err
+send_chunk(struct relay *relay, const struct relay_part *part)
+{
+	Plug__Chunk chunk = PLUG__CHUNK__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	chunk.data.data = (uint8_t *)part->bytes;
+	chunk.data.len = part->size;
+	chunk.last = part->node.next == &relay->parts;
+	env.id = relay->id;
+	env.body_case = PLUG__ENVELOPE__BODY_CHUNK;
+	env.chunk = &chunk;
+	return instance_send(relay->instance, &env);
+}
+
+plug_err
+relay_send(struct relay *relay)
+{
+	bool first = true;
+
+	LIST_FOREACH (part, &relay->parts, struct relay_part, node) {
+		plug_err err = first ? send_call(relay, part) : send_chunk(relay, part);
+
+		if (err)
+			return err;
+		first = false;
+	}
+	return PLUG_OK;
+}
+
+void
+relay_cancel(struct relay *relay, plug_err reason)
+{
+	Plug__Cancel cancel = PLUG__CANCEL__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	if (relay->state != RELAY_SENT)
+		return;
+	cancel.reason = reason;
+	env.id = relay->id;
+	env.body_case = PLUG__ENVELOPE__BODY_CANCEL;
+	env.cancel = &cancel;
+	instance_send(relay->instance, &env);
+}
+
+/* ---- to the client
+ * ----------------------------------------------------------------------------------------- */
+
+void
+relay_answer(struct relay *relay, plug_err outcome, const char *message)
+{
+	Plug__Reply reply = PLUG__REPLY__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	struct client *client = relay->ticket.client;
+
+	if (!client)
+		return;
+	stats_count(&relay->plugin->stats, relay->method, outcome,
+		    (clock_mono_ns() - relay->started_ns) / 1000u, message);
+	reply.outcome = outcome;
+	reply.message = (char *)(message ? message : plug_err_text(outcome));
+	env.id = relay->ticket.id;
+	env.body_case = PLUG__ENVELOPE__BODY_REPLY;
+	env.reply = &reply;
+	ticket_close(&relay->ticket);
+	client_send(client, &env, NULL);
+}

@@ -1,0 +1,81 @@
+/*
+ * One call on its way through plugd: from a client to an instance and back.  Loop's thread only.
+ *
+ *   RECEIVING --last chunk--> QUEUED --instance--> SENT --final reply--> ended
+ *
+ * The client gets exactly one outcome.  When it has it before the plugin has answered (deadline,
+ * cancel, client gone), the relay stays, without a client, until the plugin answers or dies: that
+ * is how a hung handler is seen.
+ */
+#ifndef PLUGD_RELAY_H
+#define PLUGD_RELAY_H
+
+#include "plugin/plugin.h"
+#include "serve/ticket.h"
+
+struct router;
+
+enum relay_state { RELAY_RECEIVING, RELAY_QUEUED, RELAY_SENT };
+
+struct relay_part {
+	struct list node;
+	size_t size;
+	uint8_t bytes[];
+};
+
+struct relay {
+	struct list node; /* of plugin->queue or in->calls; alone while RECEIVING */
+	struct ticket ticket;
+	struct router *router;
+	enum relay_state state;
+	uint64_t id; /* plugd's, of the plugin session */
+	struct plugin *plugin;
+	struct instance *instance; /* in SENT */
+	char method[PLUG_NAME_BYTES + 1];
+	char *content_type;
+	struct list parts; /* of the payload; empty once sent, unless it may be sent again */
+	size_t bytes;
+	ev_timer deadline_w;
+	uint64_t started_ns, deadline_ns, sent_ms;
+
+	bool idempotent;      /* as the method says when it is sent */
+	bool replayed;        /* was sent to another generation before */
+	bool answering;       /* some of its answer has reached the client */
+	bool hung;            /* its deadline is long over and the handler still runs */
+	bool in_chunks;       /* a REPLY's chunks are coming */
+	bool last_reply;      /* and it is the last REPLY */
+	plug_err outcome;     /* of that */
+	uint64_t reply_bytes; /* of the message in hand */
+	uint64_t uncredited;
+};
+
+#define RELAY_OF_TICKET(t) CONTAINER_OF(t, struct relay, ticket)
+
+/* Copies what it needs of `call`.  PLUG_ENOMEM */
+plug_err relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call,
+		   struct relay **ret);
+
+/* Off every list and map, and freed.  Sends nothing. */
+void relay_free(struct relay *relay);
+
+/* PLUG_ENOMEM, PLUG_ETOOLARGE (above `limit`) */
+plug_err relay_add_part(struct relay *relay, const void *data, size_t size, uint64_t limit);
+void relay_drop_parts(struct relay *relay);
+
+/* Send CALL and CHUNKs to its instance. Errors of instance_send(), before anything was sent. */
+plug_err relay_send(struct relay *relay);
+
+/* Milliseconds since it was sent, for people. */
+uint64_t relay_age_ms(const struct relay *relay);
+
+/* Tell the client the outcome; `message` may be NULL.  Its ticket is closed; statistics are
+ * counted. */
+void relay_answer(struct relay *relay, plug_err outcome, const char *message);
+
+/* Ask the plugin to stop working on it. */
+void relay_cancel(struct relay *relay, plug_err reason);
+
+/* The deadline timer, for `seconds`. */
+void relay_arm(struct relay *relay, double seconds);
+
+#endif

@@ -1,0 +1,44 @@
+/* Which call goes where.  Loop's thread only. */
+#ifndef PLUGD_ROUTER_H
+#define PLUGD_ROUTER_H
+
+#include "plugin/registry.h"
+#include "serve/relay.h"
+
+struct router_limits {
+	size_t tickets_per_client;
+	size_t queue_calls;   /* calls that wait for one plugin */
+	uint64_t queue_bytes; /* payload that waits or may be replayed, in all */
+	uint64_t call_bytes;
+	uint64_t call_timeout_ms; /* where neither the caller nor the method says */
+};
+
+struct router {
+	struct host *host;
+	struct registry *registry;
+	struct router_limits limits;
+	struct idmap by_id; /* plugd's call ids -> relay */
+	uint64_t last_id, held_bytes;
+	uint64_t calls; /* since the start */
+};
+
+void router_init(struct router *router, struct host *host, struct registry *registry);
+void router_fini(struct router *router);
+
+/* From a client. */
+void router_call(struct router *router, struct client *client, uint64_t id, const Plug__Call *call);
+
+/* host_ops */
+void router_on_ready(struct router *router, struct instance *in);
+void router_on_reply(struct router *router, struct instance *in, const Plug__Envelope *env);
+void router_on_gone(struct router *router, struct instance *in);
+void router_on_abandon(struct router *router, struct plugin *plugin, const char *why);
+size_t router_describe_calls(struct instance *in, struct crash_call *calls, size_t max);
+
+/* doorman_ops.on_sent */
+void router_on_sent(struct router *router, const struct client_origin *origin);
+
+/* For relay.c: the deadline of a relay passed. */
+void router_on_deadline(struct relay *relay);
+
+#endif
