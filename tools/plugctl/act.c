@@ -1,0 +1,138 @@
+#include "act.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format.h"
+#include "out.h"
+#include "plugin_json.h"
+
+const struct option_spec act_options[] = {
+	{"no-wait", 0, NULL, "return when plugd has begun, not when it is done"},
+	{NULL},
+};
+
+struct acting {
+	struct ctl *ctl;
+	const char *name;
+	json_t *results;
+	char *sets[ACT_SETS_MAX];
+	size_t set_count;
+};
+
+static json_t *
+result_json(const Plug__ActResult *result)
+{
+	return json_pack("{s:o, s:o, s:i, s:I, s:o}", "name", out_json_text(plug_str(result->name)),
+			 "state", out_json_text(plug_str(result->state)), "generation",
+			 (int)result->generation, "pid", (json_int_t)result->pid, "took_ms",
+			 number_json(result->took_ms));
+}
+
+static void
+show_result(const struct acting *acting, const Plug__ActResult *result)
+{
+	char took[FORMAT_BYTES];
+	const char *state = plug_str(result->state);
+
+	out_text(acting->name, strlen(acting->name));
+	fputs(": ", stdout);
+	out_start(out_state_color(state));
+	out_text(state, strlen(state));
+	out_end(out_state_color(state));
+	if (result->pid)
+		printf(", process %" PRId64 ", generation %" PRIu32, result->pid,
+		       result->generation);
+	printf(", after %s\n", format_duration(result->took_ms, took));
+}
+
+static bool
+on_result(const Plug__Response *response, void *user)
+{
+	struct acting *acting = user;
+
+	if (response->outcome != PLUG_OK || response->body_case != PLUG__RESPONSE__BODY_ACT)
+		return true;
+	if (acting->ctl->json)
+		json_array_append_new(acting->results, result_json(response->act));
+	else
+		show_result(acting, response->act);
+	return true;
+}
+
+static int
+act_on(struct acting *acting, Plug__Action action, const char *name, bool no_wait)
+{
+	Plug__Request request = PLUG__REQUEST__INIT;
+	Plug__ActRequest act = PLUG__ACT_REQUEST__INIT;
+	bool own_document = acting->ctl->printed;
+	int status;
+
+	request.body_case = PLUG__REQUEST__BODY_ACT;
+	request.act = &act;
+	act.action = action;
+	act.name = (char *)name;
+	act.no_wait = no_wait;
+	act.set = acting->sets;
+	act.n_set = acting->set_count;
+	acting->name = name;
+	acting->ctl->printed = true; /* failures become results, not documents of their own */
+	status = ctl_request(acting->ctl, &request, name, ctl_timeout(acting->ctl, 0), on_result,
+			     acting);
+	acting->ctl->printed = own_document;
+	if (status != CTL_DONE && acting->ctl->json)
+		json_array_append_new(
+			acting->results,
+			json_pack("{s:o, s:o}", "name", out_json_text(name), "error",
+				  out_json_text(plug_client_error_text(acting->ctl->client))));
+	return status;
+}
+
+static int
+take_sets(struct acting *acting, const struct args *args)
+{
+	for (size_t i = 0; i < args->given_count; i++) {
+		const struct args_given *given = &args->given[i];
+
+		if (strcmp(given->option->name, "set") != 0)
+			continue;
+		if (!strchr(given->text, '=') || given->text[0] == '=')
+			return ctl_usage(acting->ctl, "--set %s: expected KEY=VALUE", given->text);
+		acting->sets[acting->set_count++] = (char *)given->text;
+	}
+	return CTL_DONE;
+}
+
+int
+act_on_plugins(struct ctl *ctl, const struct args *args, Plug__Action action)
+{
+	struct acting acting = {.ctl = ctl};
+	int status = take_sets(&acting, args), one;
+
+	if (status != CTL_DONE || (status = ctl_connect(ctl)) != CTL_DONE)
+		return status;
+	acting.results = json_array();
+	for (size_t i = 0; i < args->word_count; i++) {
+		one = act_on(&acting, action, args->words[i], args_flag(args, "no-wait"));
+		if (status == CTL_DONE)
+			status = one;
+	}
+	if (ctl->json)
+		out_json(json_pack("{s:O}", "results", acting.results));
+	json_decref(acting.results);
+	return status;
+}
+
+int
+act_on_daemon(struct ctl *ctl, Plug__Action action, uint64_t timeout_ms,
+	      plug_on_response on_response, void *user)
+{
+	Plug__Request request = PLUG__REQUEST__INIT;
+	Plug__ActRequest act = PLUG__ACT_REQUEST__INIT;
+
+	request.body_case = PLUG__REQUEST__BODY_ACT;
+	request.act = &act;
+	act.action = action;
+	return ctl_request(ctl, &request, NULL, timeout_ms, on_response, user);
+}

@@ -1,0 +1,156 @@
+#include "ctl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out.h"
+#include "verb.h"
+
+int
+ctl_status(plug_err err)
+{
+	switch (err) {
+	case PLUG_OK:
+		return CTL_DONE;
+	case PLUG_EUNREACHABLE:
+		return CTL_NO_PLUGD;
+	case PLUG_ENOTFOUND:
+		return CTL_NO_PLUGIN;
+	case PLUG_ETIMEOUT:
+		return CTL_TIMEOUT;
+	default:
+		return CTL_FAILED;
+	}
+}
+
+/* What to do next, where the reason does not say so itself. */
+static const char *
+hint(const struct ctl *ctl, plug_err err)
+{
+	const char *verb = ctl->verb ? ctl->verb->name : "";
+
+	switch (err) {
+	case PLUG_EUNREACHABLE:
+		return "start plugd, or name its runtime directory with --runtime-dir";
+	case PLUG_ENOTFOUND:
+		return "`plugctl list` shows the plugins there are";
+	case PLUG_ETIMEOUT:
+		return ctl->timeout_ms ? "give it longer with --timeout"
+				       : "`plugctl status` shows what plugd and the plugin are doing";
+	case PLUG_EGONE:
+		return strcmp(verb, "call") == 0 ? "`plugctl crashes` says why it died" : NULL;
+	case PLUG_EUNAVAILABLE:
+		return "`plugctl status NAME` says why, and what happens next";
+	default:
+		return NULL;
+	}
+}
+
+static void
+print_error_json(struct ctl *ctl, plug_err err, const char *subject, const char *reason)
+{
+	json_t *error = json_object();
+
+	json_object_set_new(error, "code",
+			    json_string(err == PLUG_OK ? "USAGE" : plug_err_name(err)));
+	if (subject)
+		json_object_set_new(error, "name", out_json_text(subject));
+	json_object_set_new(error, "message", out_json_text(reason));
+	out_json(json_pack("{s:o}", "error", error));
+	ctl->printed = true;
+}
+
+static void
+print_error(const char *subject, const char *reason)
+{
+	char *safe_reason = out_escape(reason, strlen(reason));
+	char *safe_subject = subject ? out_escape(subject, strlen(subject)) : NULL;
+
+	fflush(stdout);
+	fprintf(stderr, "plugctl: %s%s%s\n", safe_subject ? safe_subject : "",
+		safe_subject ? ": " : "", safe_reason ? safe_reason : "");
+	free(safe_reason);
+	free(safe_subject);
+}
+
+int
+ctl_fail(struct ctl *ctl, plug_err err, const char *subject, const char *reason)
+{
+	const char *next = hint(ctl, err);
+
+	print_error(subject, reason);
+	if (next)
+		fprintf(stderr, "plugctl: %s\n", next);
+	if (ctl->json && !ctl->printed)
+		print_error_json(ctl, err, subject, reason);
+	return ctl_status(err);
+}
+
+int
+ctl_usage(struct ctl *ctl, const char *format, ...)
+{
+	char reason[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	print_error(ctl->verb ? ctl->verb->name : NULL, reason);
+	if (ctl->verb)
+		fprintf(stderr, "plugctl: usage: plugctl %s [options]%s%s; see `plugctl %s --help`\n",
+			ctl->verb->name, ctl->verb->args ? " " : "",
+			ctl->verb->args ? ctl->verb->args : "", ctl->verb->name);
+	else
+		fputs("plugctl: see `plugctl help`\n", stderr);
+	if (ctl->json && !ctl->printed)
+		print_error_json(ctl, PLUG_OK, NULL, reason);
+	return CTL_USAGE;
+}
+
+int
+ctl_connect(struct ctl *ctl)
+{
+	struct plug_client_config config = {
+		.size = sizeof(config), .runtime_dir = ctl->runtime_dir, .name = "plugctl"};
+	plug_err err;
+
+	if (ctl->client)
+		return CTL_DONE;
+	err = plug_client_open(&config, &ctl->client);
+	if (err == PLUG_OK)
+		return CTL_DONE;
+	ctl_fail(ctl, err, NULL, plug_client_error_text(NULL));
+	return err == PLUG_ETIMEOUT ? CTL_NO_PLUGD : ctl_status(err);
+}
+
+void
+ctl_close(struct ctl *ctl)
+{
+	plug_client_close(ctl->client);
+	ctl->client = NULL;
+}
+
+uint64_t
+ctl_timeout(const struct ctl *ctl, uint64_t fallback_ms)
+{
+	return ctl->timeout_ms ? ctl->timeout_ms : fallback_ms;
+}
+
+int
+ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subject,
+	    uint64_t timeout_ms, plug_on_response on_response, void *user)
+{
+	int status = ctl_connect(ctl);
+	plug_err err;
+
+	if (status != CTL_DONE)
+		return status;
+	err = plug_client_request(ctl->client, request, timeout_ms, on_response, user);
+	if (err == PLUG_EGONE)
+		err = PLUG_EUNREACHABLE; /* a request is plugd's own: it is plugd that went away */
+	if (err == PLUG_OK)
+		return CTL_DONE;
+	return ctl_fail(ctl, err, subject, plug_client_error_text(ctl->client));
+}

@@ -1,0 +1,109 @@
+#include "format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#define SECOND 1000u
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * (uint64_t)HOUR)
+
+const char *
+format_duration(uint64_t ms, char buffer[FORMAT_BYTES])
+{
+	if (ms < SECOND)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "ms", ms);
+	else if (ms < MINUTE)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 ".%" PRIu64 "s", ms / SECOND,
+			 ms % SECOND / 100);
+	else if (ms < HOUR)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "m%02" PRIu64 "s", ms / MINUTE,
+			 ms % MINUTE / SECOND);
+	else if (ms < DAY)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "h%02" PRIu64 "m", ms / HOUR,
+			 ms % HOUR / MINUTE);
+	else
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "d%02" PRIu64 "h", ms / DAY,
+			 ms % DAY / HOUR);
+	return buffer;
+}
+
+const char *
+format_latency(uint64_t us, char buffer[FORMAT_BYTES])
+{
+	if (us < 1000)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "us", us);
+	else if (us < 100 * 1000)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 ".%02" PRIu64 "ms", us / 1000,
+			 us % 1000 / 10);
+	else
+		format_duration(us / 1000, buffer);
+	return buffer;
+}
+
+const char *
+format_size(uint64_t bytes, char buffer[FORMAT_BYTES])
+{
+	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	double value = (double)bytes / 1024;
+	size_t unit = 0;
+
+	if (bytes < 1024) {
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 " B", bytes);
+		return buffer;
+	}
+	while (value >= 1023.95) { /* which would be written 1024.0 */
+		value /= 1024;
+		unit++;
+	}
+	snprintf(buffer, FORMAT_BYTES, "%.1f %s", value, units[unit]);
+	return buffer;
+}
+
+const char *
+format_time(uint64_t epoch_ms, char buffer[FORMAT_BYTES])
+{
+	time_t seconds = (time_t)(epoch_ms / 1000);
+	struct tm local;
+	char date[24];
+
+	if (!localtime_r(&seconds, &local) ||
+	    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &local) == 0)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "ms", epoch_ms);
+	else
+		snprintf(buffer, FORMAT_BYTES, "%s.%03u", date, (unsigned)(epoch_ms % 1000));
+	return buffer;
+}
+
+const char *
+format_ago(uint64_t epoch_ms, uint64_t now_ms, char buffer[FORMAT_BYTES])
+{
+	char duration[FORMAT_BYTES];
+
+	if (epoch_ms == 0)
+		snprintf(buffer, FORMAT_BYTES, "never");
+	else
+		snprintf(buffer, FORMAT_BYTES, "%.24s ago",
+			 format_duration(now_ms > epoch_ms ? now_ms - epoch_ms : 0, duration));
+	return buffer;
+}
+
+uint64_t
+format_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+size_t
+format_columns(const char *text)
+{
+	size_t columns = 0;
+
+	for (; *text; text++)
+		columns += ((unsigned char)*text & 0xc0) != 0x80;
+	return columns;
+}

@@ -1,0 +1,95 @@
+#include "usage.h"
+
+#include <string.h>
+
+#include "format.h"
+
+#define LINE_WIDTH   80
+#define OPTION_WIDTH 28
+
+const char *
+usage_option(const struct option_spec *option, char buffer[USAGE_OPTION_BYTES])
+{
+	char letter[5] = "    ";
+
+	if (option->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", option->letter);
+	snprintf(buffer, USAGE_OPTION_BYTES, "%s--%s%s%s", letter, option->name,
+		 option->arg ? " " : "", option->arg ? option->arg : "");
+	return buffer;
+}
+
+/* Words up to the margin; paragraphs are parted by empty lines. */
+static void
+wrap(FILE *to, const char *text)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t length = strcspn(text, " \n"), width = 0;
+
+		for (size_t i = 0; i < length; i++)
+			width += ((unsigned char)text[i] & 0xc0) != 0x80;
+		if (column && column + 1 + width > LINE_WIDTH) {
+			fputc('\n', to);
+			column = 0;
+		} else if (column && length) {
+			fputc(' ', to);
+			column++;
+		}
+		fwrite(text, 1, length, to);
+		column += width;
+		text += length;
+		if (*text == '\n') {
+			fputc('\n', to);
+			column = 0;
+		}
+		text += *text ? 1 : 0;
+	}
+	fputc('\n', to);
+}
+
+static void
+options(FILE *to, const struct option_spec *options_of)
+{
+	char text[USAGE_OPTION_BYTES];
+
+	for (const struct option_spec *o = options_of; o && o->name; o++)
+		fprintf(to, "  %-*s %s\n", OPTION_WIDTH, usage_option(o, text), o->help);
+}
+
+void
+usage_verb(FILE *to, const struct verb *verb)
+{
+	fprintf(to, "usage: plugctl [global options] %s%s%s%s\n\n", verb->name,
+		verb->options ? " [options]" : "", verb->args ? " " : "",
+		verb->args ? verb->args : "");
+	wrap(to, verb->help);
+	if (verb->options && verb->options->name) {
+		fputs("\noptions:\n", to);
+		options(to, verb->options);
+	}
+	fputs("\nglobal options:\n", to);
+	options(to, global_options);
+	if (verb->examples)
+		fputs("\nexamples:\n", to);
+	for (const struct verb_example *e = verb->examples; e && e->command; e++)
+		fprintf(to, "  # %s\n  %s\n", e->text, e->command);
+}
+
+void
+usage_all(FILE *to)
+{
+	fputs("usage: plugctl [global options] VERB …\n\n"
+	      "plugctl asks plugd, the plugin supervisor, about its plugins and directs them.\n\n"
+	      "verbs:\n",
+	      to);
+	for (const struct verb *const *verb = verbs; *verb; verb++)
+		fprintf(to, "  %-10s %s\n", (*verb)->name, (*verb)->summary);
+	fputs("\nglobal options:\n", to);
+	options(to, global_options);
+	fputs("\nexit status:", to);
+	for (const struct exit_text *e = exit_texts; e->text; e++)
+		fprintf(to, "%s %d %s", e == exit_texts ? "" : " ·", e->status, e->text);
+	fputs("\n\n`plugctl VERB --help` explains one verb.\n", to);
+}
