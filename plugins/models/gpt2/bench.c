@@ -87,7 +87,7 @@ int
 main(int argc, char **argv)
 {
 	const char *text = argc > 4 ? argv[4] : "It is a truth universally acknowledged, that";
-	struct failure failure = {"the prompt is empty"};
+	struct failure failure = {.text = "the prompt is empty"};
 	struct measured measured;
 
 	if (argc < 4 || atoi(argv[2]) < 1 || atoi(argv[3]) < 1) {

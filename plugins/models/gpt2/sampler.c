@@ -170,7 +170,7 @@ sampler_pick(struct sampler *sampler, const float *logits, uint32_t *ret_token,
 
 	for (size_t i = 0; i < sampler->vocab; i++)
 		if (!isfinite(logits[i]))
-			return failf(
+			return failf_internal(
 				failure,
 				"the logit of token %zu is not a number: the weights are damaged",
 				i);
