@@ -71,8 +71,8 @@ take_value(struct parser *parser, const struct option_spec *option, const char *
 	struct args_given given = {.option = option, .text = text};
 
 	if (option->arg && option->kind == ARGS_COUNT && !count_value(text, &given.number)) {
-		snprintf(parser->why, parser->why_size, "--%s: \"%s\" is not a number", option->name,
-			 text);
+		snprintf(parser->why, parser->why_size, "--%s: \"%s\" is not a number",
+			 option->name, text);
 		return false;
 	}
 	if (option->arg && option->kind == ARGS_DURATION &&
@@ -83,8 +83,7 @@ take_value(struct parser *parser, const struct option_spec *option, const char *
 		return false;
 	}
 	if (args->given_count == ARGS_OPTIONS_MAX) {
-		snprintf(parser->why, parser->why_size, "more than %d options",
-			 ARGS_OPTIONS_MAX);
+		snprintf(parser->why, parser->why_size, "more than %d options", ARGS_OPTIONS_MAX);
 		return false;
 	}
 	args->given[args->given_count++] = given;
@@ -116,8 +115,8 @@ unknown_option(struct parser *parser, const char *word, size_t length)
 		suggest_offer(&suggest, o->name);
 	for (const struct option_spec *o = global_options; o->name; o++)
 		suggest_offer(&suggest, o->name);
-	written = snprintf(parser->why, parser->why_size, "no option %.*s%s%s", (int)length + 2,
-			   word, verb ? " of " : "", verb ? verb->name : "");
+	written = snprintf(parser->why, parser->why_size, "there is no option %.*s",
+			   (int)length + 2, word);
 	if (suggest.best && written > 0 && (size_t)written < parser->why_size)
 		snprintf(parser->why + written, parser->why_size - (size_t)written,
 			 "; did you mean --%s?", suggest.best);
@@ -129,7 +128,8 @@ long_option(struct parser *parser, const char *word)
 	const struct verb *verb = parser->args->verb;
 	size_t length = strcspn(word + 2, "=");
 	const char *value = word[2 + length] ? word + 2 + length + 1 : NULL;
-	const struct option_spec *option = option_find(verb ? verb->options : NULL, word + 2, length);
+	const struct option_spec *option =
+		option_find(verb ? verb->options : NULL, word + 2, length);
 
 	if (!option)
 		option = option_find(global_options, word + 2, length);
@@ -158,8 +158,7 @@ short_options(struct parser *parser, const char *word)
 		if (!option)
 			option = option_by_letter(global_options, *c);
 		if (!option) {
-			snprintf(parser->why, parser->why_size, "no option -%c%s%s", *c,
-				 verb ? " of " : "", verb ? verb->name : "");
+			snprintf(parser->why, parser->why_size, "there is no option -%c", *c);
 			return false;
 		}
 		if (option->arg)
@@ -182,8 +181,8 @@ take_word(struct args *args, const char *word)
 bool
 args_parse(int argc, char **argv, struct args *ret, char *why, size_t why_size)
 {
-	struct parser parser = {.argc = argc, .argv = argv, .args = ret, .why = why,
-				.why_size = why_size};
+	struct parser parser = {
+		.argc = argc, .argv = argv, .args = ret, .why = why, .why_size = why_size};
 	bool only_words = false;
 
 	*ret = (struct args){.words = (const char **)argv};

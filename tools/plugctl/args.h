@@ -26,7 +26,7 @@ struct args_given {
 
 struct args {
 	const struct verb *verb; /* NULL: none was named */
-	const char **words;	 /* positional, without the verb */
+	const char **words;      /* positional, without the verb */
 	size_t word_count;
 	struct args_given given[ARGS_OPTIONS_MAX];
 	size_t given_count;

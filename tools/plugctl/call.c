@@ -61,13 +61,18 @@ const struct verb verb_call = {
 	.name = "call",
 	.args = "NAME METHOD [KEY=VALUE… | JSON | -]",
 	.summary = "call a method of a plugin",
-	.help = "Calls METHOD of the plugin NAME and prints the result.  Pieces of a streamed reply are "
-		"printed as they arrive; of pieces like {\"text\": \"…\"} the text alone.  JSON results "
+	.help = "Calls METHOD of the plugin NAME and prints the result.  Pieces of a streamed "
+		"reply are "
+		"printed as they arrive; of pieces like {\"text\": \"…\"} the text alone.  JSON "
+		"results "
 		"are indented; binary ones are not written to a terminal.\n\n"
-		"The payload is a JSON object made of KEY=VALUE words, or one JSON text, or with - what "
+		"The payload is a JSON object made of KEY=VALUE words, or one JSON text, or with - "
+		"what "
 		"is read from the standard input; without any it is {}.  A VALUE that reads as a "
-		"number, true, false, null or a \"quoted string\" is that, @FILE is the content of a "
-		"file as a string, anything else is a string.  KEY:=JSON gives any JSON value.  Other "
+		"number, true, false, null or a \"quoted string\" is that, @FILE is the content of "
+		"a "
+		"file as a string, anything else is a string.  KEY:=JSON gives any JSON value.  "
+		"Other "
 		"payloads are sent as they are with --content-type.\n\n"
 		"--timeout is the deadline of the call; without it the method's own holds.  With "
 		"--json the result is one document; a streamed call prints each piece and then the "

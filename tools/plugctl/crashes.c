@@ -124,8 +124,10 @@ const struct verb verb_crashes = {
 	.name = "crashes",
 	.args = "[NAME]",
 	.summary = "show why processes died",
-	.help = "Prints a report for every death that plugd remembers, of one plugin or of all: the "
-		"signal or exit status, how long the process lived, what it was executing, its memory, "
+	.help = "Prints a report for every death that plugd remembers, of one plugin or of all: "
+		"the "
+		"signal or exit status, how long the process lived, what it was executing, its "
+		"memory, "
 		"the last lines it wrote, and what plugd did next.",
 	.examples =
 		(const struct verb_example[]){

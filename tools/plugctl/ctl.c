@@ -33,12 +33,11 @@ hint(const struct ctl *ctl, plug_err err)
 
 	switch (err) {
 	case PLUG_EUNREACHABLE:
-		return "start plugd, or name its runtime directory with --runtime-dir";
-	case PLUG_ENOTFOUND:
-		return "`plugctl list` shows the plugins there are";
+		return "--runtime-dir names the directory in which plugd.sock is";
 	case PLUG_ETIMEOUT:
-		return ctl->timeout_ms ? "give it longer with --timeout"
-				       : "`plugctl status` shows what plugd and the plugin are doing";
+		return ctl->timeout_ms
+			       ? "give it longer with --timeout"
+			       : "`plugctl status` shows what plugd and the plugin are doing";
 	case PLUG_EGONE:
 		return strcmp(verb, "call") == 0 ? "`plugctl crashes` says why it died" : NULL;
 	case PLUG_EUNAVAILABLE:
@@ -99,7 +98,8 @@ ctl_usage(struct ctl *ctl, const char *format, ...)
 	va_end(args);
 	print_error(ctl->verb ? ctl->verb->name : NULL, reason);
 	if (ctl->verb)
-		fprintf(stderr, "plugctl: usage: plugctl %s [options]%s%s; see `plugctl %s --help`\n",
+		fprintf(stderr,
+			"plugctl: usage: plugctl %s [options]%s%s; see `plugctl %s --help`\n",
 			ctl->verb->name, ctl->verb->args ? " " : "",
 			ctl->verb->args ? ctl->verb->args : "", ctl->verb->name);
 	else
@@ -139,8 +139,8 @@ ctl_timeout(const struct ctl *ctl, uint64_t fallback_ms)
 }
 
 int
-ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subject,
-	    uint64_t timeout_ms, plug_on_response on_response, void *user)
+ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subject, uint64_t timeout_ms,
+	    plug_on_response on_response, void *user)
 {
 	int status = ctl_connect(ctl);
 	plug_err err;

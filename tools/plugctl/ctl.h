@@ -24,7 +24,7 @@ struct ctl {
 	const char *runtime_dir; /* NULL: not given */
 	bool json;
 	uint64_t timeout_ms; /* 0: not given */
-	bool printed;	     /* a JSON document is on stdout */
+	bool printed;        /* a JSON document is on stdout */
 	struct plug_client *client;
 };
 

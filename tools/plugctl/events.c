@@ -18,8 +18,8 @@ struct reader {
 static enum out_color
 kind_color(const char *kind)
 {
-	static const char *const bad[] = {"crashed", "failed", "quarantined", "hung", "stuck",
-					  "refused", "killed", NULL};
+	static const char *const bad[] = {"crashed", "failed",  "quarantined", "hung",
+					  "stuck",   "refused", "killed",      NULL};
 
 	for (const char *const *one = bad; *one; one++)
 		if (strcmp(*one, kind) == 0)
@@ -104,7 +104,8 @@ run(struct ctl *ctl, const struct args *args)
 const struct verb verb_events = {
 	.name = "events",
 	.summary = "show what happened: starts, crashes, restarts, changes of configuration",
-	.help = "Prints the events that plugd remembers, oldest first: when, which plugin, what, the "
+	.help = "Prints the events that plugd remembers, oldest first: when, which plugin, what, "
+		"the "
 		"generation (#) and process ([ ]) it happened to, and a sentence on it.",
 	.options =
 		(const struct option_spec[]){

@@ -13,7 +13,8 @@ struct reader {
 	bool methods_only;
 };
 
-/* ---- JSON ------------------------------------------------------------------------------------------ */
+/* ---- JSON
+ * ------------------------------------------------------------------------------------------ */
 
 static json_t *
 method_json(const Plug__InfoMethod *method)
@@ -45,10 +46,10 @@ info_json(const Plug__PluginInfo *info)
 	const struct {
 		const char *key, *text;
 	} texts[] = {
-		{"name", info->name},		{"version", info->version},
-		{"type", info->type},		{"description", info->description},
-		{"author", info->author},	{"license", info->license},
-		{"homepage", info->homepage},	{"repository", info->repository},
+		{"name", info->name},         {"version", info->version},
+		{"type", info->type},         {"description", info->description},
+		{"author", info->author},     {"license", info->license},
+		{"homepage", info->homepage}, {"repository", info->repository},
 		{"path", info->path},
 	};
 
@@ -68,7 +69,8 @@ info_json(const Plug__PluginInfo *info)
 	return json;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------- */
+/* ---- text
+ * ---------------------------------------------------------------------------------------------- */
 
 static void
 show_text(const char *key, const char *text)
@@ -103,8 +105,8 @@ method_note(const Plug__InfoMethod *method)
 static void
 show_methods(const Plug__PluginInfo *info)
 {
-	static const char *const heads[] = {"  METHOD", "STREAM", "IDEMPOTENT",	 ">TIMEOUT",
-					    "NOTE",	"DESCRIPTION", NULL};
+	static const char *const heads[] = {"  METHOD", "STREAM",      "IDEMPOTENT", ">TIMEOUT",
+					    "NOTE",     "DESCRIPTION", NULL};
 	struct table *table = table_new(heads);
 	char timeout[FORMAT_BYTES];
 
@@ -130,8 +132,8 @@ show_methods(const Plug__PluginInfo *info)
 static void
 show_config(const Plug__PluginInfo *info)
 {
-	static const char *const heads[] = {"  CONFIG", "TYPE",	       "VALUE",
-					    "ORIGIN",	"DESCRIPTION", NULL};
+	static const char *const heads[] = {"  CONFIG", "TYPE",        "VALUE",
+					    "ORIGIN",   "DESCRIPTION", NULL};
 	struct table *table = table_new(heads);
 
 	for (size_t i = 0; table && i < info->n_config; i++) {
@@ -174,7 +176,8 @@ show_info(const Plug__PluginInfo *info)
 	show_config(info);
 }
 
-/* ---- the verb --------------------------------------------------------------------------------------------- */
+/* ---- the verb
+ * --------------------------------------------------------------------------------------------- */
 
 static bool
 on_info(const Plug__Response *response, void *user)
@@ -215,8 +218,10 @@ const struct verb verb_info = {
 	.name = "info",
 	.args = "NAME",
 	.summary = "show what a plugin is: metadata, methods, configuration",
-	.help = "Prints what the manifest says of the plugin, its methods as declared and as the running "
-		"process offers them, and its configuration keys with the values in force and where "
+	.help = "Prints what the manifest says of the plugin, its methods as declared and as the "
+		"running "
+		"process offers them, and its configuration keys with the values in force and "
+		"where "
 		"each comes from.  Secrets are shown as ***.",
 	.options =
 		(const struct option_spec[]){

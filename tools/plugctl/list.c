@@ -69,10 +69,12 @@ warn_all_bad(const json_t *bad)
 	size_t i, j;
 	json_t *one, *error;
 
-	json_array_foreach(bad, i, one) {
-		json_array_foreach(json_object_get(one, "errors"), j, error) {
-			char *text = out_escape(json_string_value(error),
-						json_string_length(error));
+	json_array_foreach(bad, i, one)
+	{
+		json_array_foreach(json_object_get(one, "errors"), j, error)
+		{
+			char *text =
+				out_escape(json_string_value(error), json_string_length(error));
 
 			fprintf(stderr, "%s\n", text ? text : "");
 			free(text);
@@ -105,8 +107,9 @@ show(struct listing *listing)
 static int
 run(struct ctl *ctl, const struct args *args)
 {
-	static const char *const heads[] = {"NAME",	 "VERSION", "TYPE",    "STATE",	 ">PID", ">GEN",
-					    ">RESTARTS", ">UPTIME", ">MEMORY", "REASON", NULL};
+	static const char *const heads[] = {"NAME",    "VERSION", "TYPE",      "STATE",
+					    ">PID",    ">GEN",    ">RESTARTS", ">UPTIME",
+					    ">MEMORY", "REASON",  NULL};
 	Plug__Request request = PLUG__REQUEST__INIT;
 	Plug__ListRequest list = PLUG__LIST_REQUEST__INIT;
 	struct listing listing = {.ctl = ctl, .names_only = args_flag(args, "names")};
@@ -134,8 +137,10 @@ run(struct ctl *ctl, const struct args *args)
 const struct verb verb_list = {
 	.name = "list",
 	.summary = "show the plugins, a line each",
-	.help = "Lists every plugin that plugd knows, with its state, process, generation (how many "
-		"times a process was started for it), restarts, uptime and resident memory, and the "
+	.help = "Lists every plugin that plugd knows, with its state, process, generation (how "
+		"many "
+		"times a process was started for it), restarts, uptime and resident memory, and "
+		"the "
 		"reason where the state does not explain itself.\n\n"
 		"Folders that look like plugins and cannot be used are reported on stderr, with "
 		"file, line and column.",
@@ -149,7 +154,8 @@ const struct verb verb_list = {
 	.examples =
 		(const struct verb_example[]){
 			{"plugctl list --type model", "the models"},
-			{"plugctl list --json | jq -r '.plugins[] | select(.state != \"ready\").name'",
+			{"plugctl list --json | jq -r '.plugins[] | select(.state != "
+			 "\"ready\").name'",
 			 "what is not ready"},
 			{NULL},
 		},

@@ -64,7 +64,8 @@ show_line(struct reader *reader, const Plug__LogLine *line)
 
 	if (line->pid && (other || !reader->any)) {
 		out_start(OUT_DIM);
-		printf("-- generation %" PRIu32 ", process %" PRId64 "\n", line->generation, line->pid);
+		printf("-- generation %" PRIu32 ", process %" PRId64 "\n", line->generation,
+		       line->pid);
 		out_end(OUT_DIM);
 		reader->generation = line->generation;
 		reader->pid = line->pid;
@@ -140,8 +141,10 @@ const struct verb verb_logs = {
 	.name = "logs",
 	.args = "NAME",
 	.summary = "show what a plugin printed and logged",
-	.help = "Prints the lines that plugd holds in memory of the plugin's stdout, stderr and log "
-		"calls, across its restarts, with the time and where each came from.  Older lines are "
+	.help = "Prints the lines that plugd holds in memory of the plugin's stdout, stderr and "
+		"log "
+		"calls, across its restarts, with the time and where each came from.  Older lines "
+		"are "
 		"in the files of the state directory.",
 	.options =
 		(const struct option_spec[]){
@@ -153,7 +156,8 @@ const struct verb verb_logs = {
 	.examples =
 		(const struct verb_example[]){
 			{"plugctl logs gpt2 -f", "follow"},
-			{"plugctl logs gpt2 -n 100 | grep -i error", "search the last hundred lines"},
+			{"plugctl logs gpt2 -n 100 | grep -i error",
+			 "search the last hundred lines"},
 			{NULL},
 		},
 	.complete = COMPLETE_PLUGIN,

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "out.h"
 #include "usage.h"
@@ -14,15 +15,24 @@ no_such_verb(struct ctl *ctl, const char *name)
 			 near ? near : "", near ? "?" : "");
 }
 
+/* "METHOD is missing": the first word of the usage that was not given. */
+static int
+missing(struct ctl *ctl, const struct args *args)
+{
+	const char *word = args->verb->args;
+
+	for (size_t i = 0; i < args->word_count; i++)
+		word += strcspn(word, " ") + 1;
+	return ctl_usage(ctl, "%.*s is missing", (int)strcspn(word, " …"), word);
+}
+
 static int
 run_verb(struct ctl *ctl, const struct args *args)
 {
 	const struct verb *verb = args->verb;
 
 	if (args->word_count < verb->min_args)
-		return ctl_usage(ctl, "%s is missing", args->word_count == 0 && verb->args
-							       ? verb->args
-							       : "an argument");
+		return missing(ctl, args);
 	if (args->word_count > verb->max_args)
 		return ctl_usage(ctl, "\"%s\" is one argument too many",
 				 args->words[verb->max_args]);

@@ -63,9 +63,9 @@ out_state_color(const char *state)
 		const char *state;
 		enum out_color color;
 	} colors[] = {
-		{"ready", OUT_GREEN},	 {"starting", OUT_YELLOW}, {"draining", OUT_YELLOW},
+		{"ready", OUT_GREEN},     {"starting", OUT_YELLOW}, {"draining", OUT_YELLOW},
 		{"stopping", OUT_YELLOW}, {"backoff", OUT_YELLOW},  {"failed", OUT_RED},
-		{"quarantined", OUT_RED}, {"stuck", OUT_RED},	   {"stopped", OUT_DIM},
+		{"quarantined", OUT_RED}, {"stuck", OUT_RED},       {"stopped", OUT_DIM},
 		{"disabled", OUT_DIM},
 	};
 
@@ -75,7 +75,8 @@ out_state_color(const char *state)
 	return OUT_PLAIN;
 }
 
-/* ---- text --------------------------------------------------------------------------------------- */
+/* ---- text ---------------------------------------------------------------------------------------
+ */
 
 /* Bytes at `text` that can be shown as they are; 0: the first byte cannot. */
 static size_t
@@ -166,7 +167,8 @@ out_field(const char *key, const char *format, ...)
 	free(value);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * --------------------------------------------------------------------------------------------- */
 
 static void
 dump(json_t *document, size_t flags)

@@ -9,7 +9,8 @@
 
 #define INPUT_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 
-/* ---- types ------------------------------------------------------------------------------------- */
+/* ---- types -------------------------------------------------------------------------------------
+ */
 
 bool
 payload_is_json(const char *content_type)
@@ -26,7 +27,8 @@ payload_is_text(const char *content_type)
 	return strncasecmp(content_type, "text/", 5) == 0;
 }
 
-/* ---- files --------------------------------------------------------------------------------------- */
+/* ---- files
+ * --------------------------------------------------------------------------------------- */
 
 static bool
 read_all(FILE *from, const char *name, char **ret, size_t *ret_size, char why[PAYLOAD_WHY_BYTES])
@@ -82,7 +84,8 @@ string_of_file(const char *path, char why[PAYLOAD_WHY_BYTES])
 	return json;
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * ---------------------------------------------------------------------------------------- */
 
 static json_t *
 parse_json(const char *text, size_t size, const char *what, char why[PAYLOAD_WHY_BYTES])
@@ -124,7 +127,8 @@ value_of(const char *key, const char *text, char why[PAYLOAD_WHY_BYTES])
 {
 	static const char *const words[] = {"true", "false", "null"};
 	size_t length = strlen(text);
-	bool json = looks_like_number(text) || (length > 1 && *text == '"' && text[length - 1] == '"');
+	bool json =
+		looks_like_number(text) || (length > 1 && *text == '"' && text[length - 1] == '"');
 	json_t *string;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
@@ -147,7 +151,8 @@ key_length(const char *word)
 
 	if (!isalpha((unsigned char)*word) && *word != '_')
 		return 0;
-	while (isalnum((unsigned char)word[length]) || strchr("_-.", word[length] ? word[length] : ' '))
+	while (isalnum((unsigned char)word[length]) ||
+	       strchr("_-.", word[length] ? word[length] : ' '))
 		length++;
 	if (word[length] == '=' || (word[length] == ':' && word[length + 1] == '='))
 		return length;
@@ -226,8 +231,7 @@ bool
 payload_from_words(const char *const *words, size_t count, const char *content_type, FILE *input,
 		   struct payload *ret, char why[PAYLOAD_WHY_BYTES])
 {
-	struct payload payload = {.content_type = content_type ? content_type
-							       : "application/json"};
+	struct payload payload = {.content_type = content_type ? content_type : "application/json"};
 	bool json = payload_is_json(payload.content_type), done;
 	char *data;
 	size_t size;
@@ -244,8 +248,8 @@ payload_from_words(const char *const *words, size_t count, const char *content_t
 	else
 		done = json ? from_pairs(words, count, &payload, why)
 			    : (snprintf(why, PAYLOAD_WHY_BYTES,
-					"%zu words for a payload of type %.60s; give one, or -", count,
-					content_type),
+					"%zu words for a payload of type %.60s; give one, or -",
+					count, content_type),
 			       false);
 	if (!done)
 		return false;

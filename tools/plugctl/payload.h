@@ -18,9 +18,9 @@ struct payload {
  * What the words mean:
  *   none          {} for JSON, nothing for other types
  *   -             all of `input`
- *   k=v…          a JSON object.  v is a number, true, false, null, "quoted", @file (a string from a
- *                 file), or else a string; k:=v takes v as JSON; k=@file reads the file
- *   one other     JSON, or plain bytes when content_type is not JSON
+ *   k=v…          a JSON object.  v is a number, true, false, null, "quoted", @file (a string from
+ * a file), or else a string; k:=v takes v as JSON; k=@file reads the file one other     JSON, or
+ * plain bytes when content_type is not JSON
  *
  * content_type NULL is application/json.  JSON is checked and sent as it was written.
  * False after the reason was written to `why`.

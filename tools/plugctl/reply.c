@@ -102,7 +102,8 @@ print_other(struct reply_printer *printer, const struct plug_payload *payload)
 		reply_end_line(printer);
 		fflush(stdout);
 		fprintf(stderr,
-			"plugctl: %zu bytes of %s are not shown on a terminal; redirect the output, "
+			"plugctl: %zu bytes of %s are not shown on a terminal; redirect the "
+			"output, "
 			"or use --raw\n",
 			payload->size,
 			*payload->content_type ? payload->content_type : "no declared type");

@@ -19,8 +19,8 @@ run(struct ctl *ctl, const struct args *args)
 	int status;
 
 	(void)args;
-	status = act_on_daemon(ctl, PLUG__ACTION__ACTION_REREAD, ctl_timeout(ctl, REREAD_MS), ignore,
-			       NULL);
+	status = act_on_daemon(ctl, PLUG__ACTION__ACTION_REREAD, ctl_timeout(ctl, REREAD_MS),
+			       ignore, NULL);
 	if (status != CTL_DONE)
 		return status;
 	if (ctl->json)
@@ -33,7 +33,8 @@ run(struct ctl *ctl, const struct args *args)
 const struct verb verb_reread = {
 	.name = "reread",
 	.summary = "make plugd read its configuration and plugin directories again",
-	.help = "Does what SIGHUP does.  A configuration with errors is refused as a whole, and what was "
+	.help = "Does what SIGHUP does.  A configuration with errors is refused as a whole, and "
+		"what was "
 		"in force stays in force.",
 	.run = run,
 };

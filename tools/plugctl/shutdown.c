@@ -119,7 +119,8 @@ run(struct ctl *ctl, const struct args *args)
 const struct verb verb_shutdown = {
 	.name = "shutdown",
 	.summary = "stop all plugins in order, then plugd itself",
-	.help = "Stops every plugin as `plugctl stop` does, in the reverse of the order in which they "
+	.help = "Stops every plugin as `plugctl stop` does, in the reverse of the order in which "
+		"they "
 		"were started, and then plugd.  Returns when plugd's processes have ended, so that "
 		"another plugd may be started in the same runtime directory at once.",
 	.options = act_options,

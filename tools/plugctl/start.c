@@ -10,9 +10,11 @@ const struct verb verb_start = {
 	.name = "start",
 	.args = "NAME…",
 	.summary = "start plugins and wait until they are ready",
-	.help = "Starts each plugin and waits until it is ready or has failed.  A plugin in quarantine "
+	.help = "Starts each plugin and waits until it is ready or has failed.  A plugin in "
+		"quarantine "
 		"or backoff is started at once, and its failures are forgotten.\n\n"
-		"--set gives a value of the plugin's configuration for as long as plugd runs; it goes "
+		"--set gives a value of the plugin's configuration for as long as plugd runs; it "
+		"goes "
 		"before those of plugd.yaml and of the environment and is checked like them.",
 	.options =
 		(const struct option_spec[]){

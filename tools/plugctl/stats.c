@@ -16,7 +16,8 @@ struct reader {
 	size_t count;
 };
 
-/* ---- JSON ------------------------------------------------------------------------------------------ */
+/* ---- JSON
+ * ------------------------------------------------------------------------------------------ */
 
 struct number {
 	const char *key;
@@ -34,11 +35,11 @@ static json_t *
 method_json(const Plug__MethodStats *method)
 {
 	const struct number numbers[] = {
-		{"calls", method->calls},	  {"ok", method->ok},
-		{"errors", method->errors},	  {"timeouts", method->timeouts},
+		{"calls", method->calls},         {"ok", method->ok},
+		{"errors", method->errors},       {"timeouts", method->timeouts},
 		{"cancelled", method->cancelled}, {"gone", method->gone},
-		{"p50_us", method->p50_us},	  {"p90_us", method->p90_us},
-		{"p99_us", method->p99_us},	  {"max_us", method->max_us},
+		{"p50_us", method->p50_us},       {"p90_us", method->p90_us},
+		{"p99_us", method->p99_us},       {"max_us", method->max_us},
 	};
 	json_t *json = json_pack("{s:o}", "method", out_json_text(plug_str(method->method)));
 
@@ -76,7 +77,8 @@ stats_json(const Plug__PluginStats *stats)
 	return json;
 }
 
-/* ---- all plugins, a line each ------------------------------------------------------------------------- */
+/* ---- all plugins, a line each
+ * ------------------------------------------------------------------------- */
 
 static void
 add_row(struct table *table, const Plug__PluginStats *stats, uint64_t now_ms)
@@ -90,25 +92,27 @@ add_row(struct table *table, const Plug__PluginStats *stats, uint64_t now_ms)
 	table_cell(table, OUT_PLAIN, "%" PRIu64, stats->queued);
 	table_cell(table, OUT_PLAIN, "%s", format_ago(stats->last_used_ms, now_ms, used));
 	table_cell(table, stats->crashes ? OUT_RED : OUT_PLAIN, "%" PRIu64, stats->crashes);
-	table_cell(table, OUT_PLAIN, "%s", stats->rss_bytes ? format_size(stats->rss_bytes, size) : "-");
+	table_cell(table, OUT_PLAIN, "%s",
+		   stats->rss_bytes ? format_size(stats->rss_bytes, size) : "-");
 	table_cell(table, OUT_PLAIN, "%s", format_duration(stats->cpu_ms, cpu));
 	table_row(table);
 }
 
-/* ---- one plugin ------------------------------------------------------------------------------------------ */
+/* ---- one plugin
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 show_methods(const Plug__PluginStats *stats)
 {
-	static const char *const heads[] = {"  METHOD", ">CALLS",	 ">OK",	 ">ERRORS", ">TIMEOUTS",
-					    ">CANCELLED", ">GONE", ">P50", ">P90",	    ">P99",
-					    ">MAX",	NULL};
+	static const char *const heads[] = {"  METHOD",  ">CALLS",     ">OK",   ">ERRORS",
+					    ">TIMEOUTS", ">CANCELLED", ">GONE", ">P50",
+					    ">P90",      ">P99",       ">MAX",  NULL};
 	struct table *table = table_new(heads);
 	char text[FORMAT_BYTES];
 
 	for (size_t i = 0; table && i < stats->n_methods; i++) {
 		const Plug__MethodStats *m = stats->methods[i];
-		const uint64_t counts[] = {m->calls,	m->ok,	      m->errors,
+		const uint64_t counts[] = {m->calls,    m->ok,        m->errors,
 					   m->timeouts, m->cancelled, m->gone};
 		const uint64_t times[] = {m->p50_us, m->p90_us, m->p99_us, m->max_us};
 
@@ -134,8 +138,8 @@ show_one(const Plug__PluginStats *stats)
 	out_start(OUT_BOLD);
 	out_line(plug_str(stats->name));
 	out_end(OUT_BOLD);
-	out_field("calls", "%" PRIu64 ": %" PRIu64 " ok, %" PRIu64 " errors", stats->calls, stats->ok,
-		  stats->errors);
+	out_field("calls", "%" PRIu64 ": %" PRIu64 " ok, %" PRIu64 " errors", stats->calls,
+		  stats->ok, stats->errors);
 	out_field("now", "%" PRIu64 " in flight, %" PRIu64 " waiting", stats->in_flight,
 		  stats->queued);
 	out_field("last used", "%s", format_ago(stats->last_used_ms, format_now_ms(), text));
@@ -152,7 +156,8 @@ show_one(const Plug__PluginStats *stats)
 	show_methods(stats);
 }
 
-/* ---- the verb ---------------------------------------------------------------------------------------------- */
+/* ---- the verb
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool
 on_stats(const Plug__Response *response, void *user)
@@ -179,9 +184,9 @@ on_stats(const Plug__Response *response, void *user)
 static int
 run(struct ctl *ctl, const struct args *args)
 {
-	static const char *const heads[] = {"NAME",	">CALLS",	">ERRORS",	">IN FLIGHT",
+	static const char *const heads[] = {"NAME",     ">CALLS",     ">ERRORS",  ">IN FLIGHT",
 					    ">WAITING", ">LAST USED", ">CRASHES", ">MEMORY",
-					    ">CPU",	NULL};
+					    ">CPU",     NULL};
 	Plug__Request request = PLUG__REQUEST__INIT;
 	Plug__StatsRequest stats = PLUG__STATS_REQUEST__INIT;
 	struct reader reader = {.ctl = ctl, .one = args->word_count == 1};
@@ -194,7 +199,8 @@ run(struct ctl *ctl, const struct args *args)
 		stats.name = (char *)name;
 	reader.table = table_new(heads);
 	reader.plugins = json_array();
-	status = ctl_request(ctl, &request, name, ctl_timeout(ctl, CTL_ANSWER_MS), on_stats, &reader);
+	status = ctl_request(ctl, &request, name, ctl_timeout(ctl, CTL_ANSWER_MS), on_stats,
+			     &reader);
 	if (status == CTL_DONE && ctl->json)
 		out_json(json_pack("{s:O}", "plugins", reader.plugins));
 	else if (status == CTL_DONE && !reader.one && reader.count)
@@ -208,7 +214,8 @@ const struct verb verb_stats = {
 	.name = "stats",
 	.args = "[NAME]",
 	.summary = "show calls, errors, latencies and resources",
-	.help = "Without a NAME a line for each plugin; with one all its counters, and for each method "
+	.help = "Without a NAME a line for each plugin; with one all its counters, and for each "
+		"method "
 		"the outcomes and latencies of its calls through plugd.",
 	.examples =
 		(const struct verb_example[]){

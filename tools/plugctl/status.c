@@ -8,7 +8,8 @@
 #include "plugin_json.h"
 #include "verb.h"
 
-/* ---- a plugin ------------------------------------------------------------------------------------ */
+/* ---- a plugin
+ * ------------------------------------------------------------------------------------ */
 
 static void
 show_calls(const Plug__PluginStatus *status)
@@ -33,8 +34,8 @@ show_process(const Plug__PluginLine *line)
 			  line->generation, format_duration(line->uptime_ms, uptime),
 			  format_size(line->rss_bytes, size));
 	else
-		out_field("process", line->generation ? "none; the last was generation %" PRIu32
-						      : "none yet",
+		out_field("process",
+			  line->generation ? "none; the last was generation %" PRIu32 : "none yet",
 			  line->generation);
 }
 
@@ -63,7 +64,8 @@ show_plugin(const Plug__PluginStatus *status)
 	if (*plug_str(status->next))
 		out_field("next", "%s", status->next);
 	show_process(line);
-	out_field("restarts", "%" PRIu64 " (restart: %s; %u of %u failures without a stable minute)",
+	out_field("restarts",
+		  "%" PRIu64 " (restart: %s; %u of %u failures without a stable minute)",
 		  line->restarts, plug_str(status->restart_policy), status->failures,
 		  status->failure_limit);
 	show_calls(status);
@@ -84,7 +86,8 @@ plugin_json(const Plug__PluginStatus *status)
 	json_object_set_new(json, "why", out_json_text(plug_str(status->why)));
 	json_object_set_new(json, "next", out_json_text(plug_str(status->next)));
 	json_object_set_new(json, "path", out_json_text(plug_str(status->path)));
-	json_object_set_new(json, "restart_policy", out_json_text(plug_str(status->restart_policy)));
+	json_object_set_new(json, "restart_policy",
+			    out_json_text(plug_str(status->restart_policy)));
 	json_object_set_new(json, "failures", json_integer(status->failures));
 	json_object_set_new(json, "failure_limit", json_integer(status->failure_limit));
 	json_object_set_new(json, "retry_in_ms", number_json(status->retry_in_ms));
@@ -98,7 +101,8 @@ plugin_json(const Plug__PluginStatus *status)
 	return json;
 }
 
-/* ---- plugd ---------------------------------------------------------------------------------------- */
+/* ---- plugd
+ * ---------------------------------------------------------------------------------------- */
 
 static void
 show_daemon(const Plug__DaemonStatus *status)
@@ -157,7 +161,8 @@ daemon_json(const Plug__DaemonStatus *status)
 	return json;
 }
 
-/* ---- the verb --------------------------------------------------------------------------------------- */
+/* ---- the verb
+ * --------------------------------------------------------------------------------------- */
 
 static bool
 on_status(const Plug__Response *response, void *user)
@@ -198,7 +203,8 @@ const struct verb verb_status = {
 	.name = "status",
 	.args = "[NAME]",
 	.summary = "show all about one plugin, or about plugd itself",
-	.help = "With a NAME: the plugin's state, why it is in it and what happens next, its process, "
+	.help = "With a NAME: the plugin's state, why it is in it and what happens next, its "
+		"process, "
 		"restarts, calls in flight and the configuration in force with the origin of each "
 		"value.\n\n"
 		"Without: plugd itself, its directories, how it makes sure that no process is left "

@@ -10,7 +10,8 @@ const struct verb verb_stop = {
 	.name = "stop",
 	.args = "NAME…",
 	.summary = "stop plugins: finish calls in flight, then end the process",
-	.help = "Stops each plugin in order: no new calls, those in flight may finish, then the process "
+	.help = "Stops each plugin in order: no new calls, those in flight may finish, then the "
+		"process "
 		"is asked to stop, and killed with everything it started if it does not within its "
 		"stop_timeout.  It stays stopped until it is started.",
 	.options = act_options,

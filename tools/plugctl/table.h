@@ -6,8 +6,8 @@
 
 struct table;
 
-/* `columns` heads, ended by NULL, that outlive the table; one that begins with '>' is aligned right.
- * NULL: no memory. */
+/* `columns` heads, ended by NULL, that outlive the table; one that begins with '>' is aligned
+ * right. NULL: no memory. */
 struct table *table_new(const char *const *heads);
 void table_free(struct table *table);
 

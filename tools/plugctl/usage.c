@@ -88,8 +88,8 @@ usage_all(FILE *to)
 		fprintf(to, "  %-10s %s\n", (*verb)->name, (*verb)->summary);
 	fputs("\nglobal options:\n", to);
 	options(to, global_options);
-	fputs("\nexit status:", to);
+	fputs("\nexit status:\n", to);
 	for (const struct exit_text *e = exit_texts; e->text; e++)
-		fprintf(to, "%s %d %s", e == exit_texts ? "" : " ·", e->status, e->text);
-	fputs("\n\n`plugctl VERB --help` explains one verb.\n", to);
+		fprintf(to, "  %d  %s\n", e->status, e->text);
+	fputs("\n`plugctl VERB --help` explains one verb.\n", to);
 }

@@ -16,9 +16,9 @@
 #include "verb.h"
 #include "wire.h"
 
-#define MANIFEST_NAME  "plugin.yaml"
-#define OPEN_DIRS      16
-#define MANIFESTS_MAX  4096 /* of one folder */
+#define MANIFEST_NAME "plugin.yaml"
+#define OPEN_DIRS     16
+#define MANIFESTS_MAX 4096 /* of one folder */
 
 struct validation {
 	struct ctl *ctl;
@@ -26,7 +26,8 @@ struct validation {
 	size_t checked, invalid;
 };
 
-/* ---- what the parser does not check ------------------------------------------------------------------- */
+/* ---- what the parser does not check
+ * ------------------------------------------------------------------- */
 
 static bool
 is_program(const char *path)
@@ -90,7 +91,8 @@ check_programs(const struct manifest *manifest, struct diags *diags)
 				     programs->items[i]);
 }
 
-/* ---- one manifest ------------------------------------------------------------------------------------------ */
+/* ---- one manifest
+ * ------------------------------------------------------------------------------------------ */
 
 static void
 report(struct validation *validation, const char *path, const struct manifest *manifest,
@@ -181,7 +183,9 @@ validate_file(struct validation *validation, const char *path)
 	diags_fini(&diags);
 }
 
-/* ---- folders -------------------------------------------------------------------------------------------------- */
+/* ---- folders
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* nftw() has no argument for its function. */
 static struct {
@@ -262,8 +266,10 @@ const struct verb verb_validate = {
 	.name = "validate",
 	.args = "PATH…",
 	.summary = "check manifests without plugd",
-	.help = "Checks each manifest as plugd would, and that the program it names is there and can be "
-		"executed.  PATH is a plugin.yaml, a plugin's folder, or a folder of plugins, which is "
+	.help = "Checks each manifest as plugd would, and that the program it names is there and "
+		"can be "
+		"executed.  PATH is a plugin.yaml, a plugin's folder, or a folder of plugins, "
+		"which is "
 		"searched.  Errors and warnings are printed on stderr as FILE:LINE:COLUMN: like a "
 		"compiler's; the exit status is 1 if there are errors.",
 	.examples =

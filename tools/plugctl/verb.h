@@ -13,7 +13,7 @@ enum complete {
 	COMPLETE_NOTHING,
 	COMPLETE_PLUGIN,  /* one plugin */
 	COMPLETE_PLUGINS, /* any number of plugins */
-	COMPLETE_CALL,	  /* a plugin, then one of its methods */
+	COMPLETE_CALL,    /* a plugin, then one of its methods */
 	COMPLETE_FILE,
 	COMPLETE_DIR,
 	COMPLETE_TYPE, /* of a plugin */
@@ -23,7 +23,7 @@ enum complete {
 /* A list of these ends with an entry whose name is NULL. */
 struct option_spec {
 	const char *name; /* without the dashes */
-	char letter;	  /* 0: none */
+	char letter;      /* 0: none */
 	const char *arg;  /* what is to be given, in capitals; NULL: a flag */
 	const char *help; /* one line, lower case, no full stop */
 	enum complete complete;
@@ -37,9 +37,9 @@ struct verb_example {
 
 struct verb {
 	const char *name;
-	const char *args;    /* "NAME…", as in the usage line; NULL: none */
-	const char *summary; /* one line, lower case, no full stop */
-	const char *help;    /* paragraphs, parted by empty lines */
+	const char *args;                  /* "NAME…", as in the usage line; NULL: none */
+	const char *summary;               /* one line, lower case, no full stop */
+	const char *help;                  /* paragraphs, parted by empty lines */
 	const struct option_spec *options; /* may be NULL */
 	const struct verb_example *examples;
 	enum complete complete; /* of the arguments */
