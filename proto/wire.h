@@ -12,7 +12,7 @@
 #define PLUG_MESSAGE_BYTES (64u * 1024) /* one packed Envelope */
 #define PLUG_CHUNK_BYTES   (48u * 1024) /* payload in one message; longer ones go in chunks */
 #define PLUG_CALL_BYTES    (16u * 1024 * 1024) /* default limit of a payload, chunks joined */
-#define PLUG_WINDOW_BYTES  (256u * 1024)       /* default reply window of a call */
+#define PLUG_WINDOW_BYTES  (128u * 1024)       /* default reply window of a call */
 #define PLUG_RECV_BYTES    (1024u * 1024)      /* NNG_OPT_RECVMAXSZ, both sides */
 
 #define PLUG_TOKEN_BYTES   16

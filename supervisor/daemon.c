@@ -66,7 +66,7 @@ apply_limits(struct daemon *d)
 
 	d->host.limits = (struct host_limits){
 		.call_bytes = limits->call_bytes,
-		.calls_per_instance = 256,
+		.calls_per_instance = (uint32_t)limits->calls_per_instance,
 		.unacked_bytes = 4 * limits->call_bytes,
 		.log_ring_bytes = limits->log_ring_bytes,
 		.log_file_bytes = d->settings->log.max_bytes,
@@ -74,10 +74,10 @@ apply_limits(struct daemon *d)
 	};
 	d->router.limits = (struct router_limits){
 		.tickets_per_client = (size_t)limits->calls_per_client,
-		.queue_calls = 1024,
+		.queue_calls = (size_t)limits->queue_calls,
 		.queue_bytes = 16 * limits->call_bytes,
 		.call_bytes = limits->call_bytes,
-		.call_timeout_ms = 60000,
+		.call_timeout_ms = limits->call_timeout_ms,
 	};
 	d->control.tickets_per_client = (size_t)limits->calls_per_client;
 	if (d->doorman) {
@@ -245,7 +245,7 @@ discover(struct daemon *d)
 
 	if (err)
 		return err;
-	registry_update(&d->registry, specs, count, &bad);
+	registry_update(&d->registry, specs, count, (size_t)d->settings->limits.plugins, &bad);
 	free(specs);
 	return PLUG_OK;
 }

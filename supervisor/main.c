@@ -168,7 +168,7 @@ check(const struct options *options, const struct settings *settings)
 		fprintf(stderr, "plugd: out of memory\n");
 		return 1;
 	}
-	count = registry_check(specs, count, &bad);
+	count = registry_check(specs, count, (size_t)settings->limits.plugins, &bad);
 	bad_count = print_bad(&bad);
 	printf("%zu plugins are valid, %zu are not\n", count, bad_count);
 	for (size_t i = 0; i < count; i++)

@@ -1,43 +1,46 @@
 #include "base/utf8.h"
 
-#include <stdint.h>
-
-static int
-is_tail(unsigned char c)
+uint32_t
+utf8_decode(const char *text, size_t bytes)
 {
-	return (c & 0xc0) == 0x80;
+	static const unsigned char first_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	const unsigned char *p = (const unsigned char *)text;
+	uint32_t code = p[0] & first_mask[bytes];
+
+	for (size_t i = 1; i < bytes; i++)
+		code = code << 6 | (p[i] & 0x3f);
+	return code;
 }
 
-/* Length of the sequence at `at`, or 0 when there is none.  `left` bytes are there. */
-static size_t
-sequence(const unsigned char *at, size_t left)
+size_t
+utf8_sequence(const char *text, size_t left)
 {
-	unsigned char c = at[0];
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *p = (const unsigned char *)text;
+	size_t bytes;
+	uint32_t code;
 
-	if (c < 0x80)
-		return c ? 1 : 0;
-	if (c >= 0xc2 && c <= 0xdf)
-		return left > 1 && is_tail(at[1]) ? 2 : 0;
-	if (c >= 0xe0 && c <= 0xef) {
-		unsigned char low = c == 0xe0 ? 0xa0 : 0x80, high = c == 0xed ? 0x9f : 0xbf;
-
-		return left > 2 && at[1] >= low && at[1] <= high && is_tail(at[2]) ? 3 : 0;
-	}
-	if (c >= 0xf0 && c <= 0xf4) {
-		unsigned char low = c == 0xf0 ? 0x90 : 0x80, high = c == 0xf4 ? 0x8f : 0xbf;
-
-		return left > 3 && at[1] >= low && at[1] <= high && is_tail(at[2]) && is_tail(at[3])
-			       ? 4
-			       : 0;
-	}
-	return 0;
+	if (!left)
+		return 0;
+	if (p[0] < 0x80)
+		return 1;
+	bytes = p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
+	if (!bytes || p[0] >= 0xf8 || left < bytes)
+		return 0;
+	for (size_t i = 1; i < bytes; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	code = utf8_decode(text, bytes);
+	if (code < least[bytes] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	return bytes;
 }
 
 void
 utf8_clean(char *text, size_t length)
 {
 	for (size_t i = 0; i < length;) {
-		size_t valid = sequence((const unsigned char *)text + i, length - i);
+		size_t valid = text[i] ? utf8_sequence(text + i, length - i) : 0;
 
 		if (!valid)
 			text[i] = '?';

@@ -65,6 +65,11 @@ static const struct field run_fields[] = {
 	      .fallback = "on-failure", .help = "What follows the end of a process."),
 	FIELD(struct manifest_run, "backoff", backoff, section, .table = &backoff_table,
 	      .help = "Waits between restarts."),
+	FIELD(struct manifest_run, "max_failures", max_failures, int, .min = 0, .max = 1000000,
+	      .fallback = "5",
+	      .help = "Deaths without a stable minute between them, after which it is quarantined; "
+		      "0: "
+		      "never."),
 	FIELD(struct manifest_run, "start_timeout", start_timeout_ms, duration_ms, .min = 1,
 	      .max = DAY_MS, .fallback = "60s", .help = "From spawn to READY."),
 	FIELD(struct manifest_run, "stop_timeout", stop_timeout_ms, duration_ms, .min = 1,

@@ -85,6 +85,7 @@ struct manifest_run {
 	int64_t instances, standby;
 	int restart; /* enum restart_policy */
 	struct manifest_backoff backoff;
+	int64_t max_failures; /* in a row; 0: no limit */
 	uint64_t start_timeout_ms, stop_timeout_ms;
 	bool watch;
 	const char *user; /* NULL: plugd's own */

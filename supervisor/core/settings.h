@@ -24,6 +24,9 @@ struct settings_limits {
 	int64_t clients;         /* connections in all */
 	int64_t clients_per_uid; /* of one user that is neither plugd's own nor root */
 	int64_t calls_per_client;
+	int64_t calls_per_instance;
+	int64_t queue_calls;
+	uint64_t call_timeout_ms;
 	uint64_t client_queue_bytes; /* replies that wait for one client */
 	uint64_t call_bytes;         /* payload of a call or a reply, chunks joined */
 	uint64_t log_ring_bytes;     /* last output of one plugin, in memory */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define BLANK_LINES 200
 
 struct scan {
@@ -13,42 +15,6 @@ struct scan {
 	unsigned blank_lines; /* in a row, before this one */
 	bool blank;           /* nothing but blanks on this line so far */
 };
-
-/* The code point of a sequence that text_sequence() has measured. */
-static uint32_t
-decode(const unsigned char *p, size_t bytes)
-{
-	static const unsigned char first_mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-	uint32_t code = p[0] & first_mask[bytes];
-
-	for (size_t i = 1; i < bytes; i++)
-		code = code << 6 | (p[i] & 0x3f);
-	return code;
-}
-
-size_t
-text_sequence(const char *text, size_t left)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *p = (const unsigned char *)text;
-	size_t bytes;
-	uint32_t code;
-
-	if (!left)
-		return 0;
-	if (p[0] < 0x80)
-		return 1;
-	bytes = p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
-	if (!bytes || p[0] >= 0xf8 || left < bytes)
-		return 0;
-	for (size_t i = 1; i < bytes; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	code = decode(p, bytes);
-	if (code < least[bytes] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return bytes;
-}
 
 static bool
 is_forbidden(uint32_t code)
@@ -65,7 +31,7 @@ text_is_clean(const char *text, size_t length)
 	for (size_t at = 0, bytes; at < length; at += bytes) {
 		unsigned char c = (unsigned char)text[at];
 
-		bytes = text_sequence(text + at, length - at);
+		bytes = utf8_sequence(text + at, length - at);
 		if (!bytes || c == 0x7f || (c < 0x20 && c != '\t' && c != '\n'))
 			return false;
 	}
@@ -116,12 +82,12 @@ static bool
 step(struct scan *scan, struct text_fault *ret)
 {
 	const char *p = scan->text + scan->at;
-	size_t left = scan->length - scan->at, bytes = text_sequence(p, left);
+	size_t left = scan->length - scan->at, bytes = utf8_sequence(p, left);
 	uint32_t code;
 
 	if (!bytes)
 		return fault_byte(scan, ret);
-	code = decode((const unsigned char *)p, bytes);
+	code = utf8_decode(p, bytes);
 	if (is_forbidden(code))
 		return fault_code(scan, ret, code);
 	if (code == '%' && scan->column == 1)

@@ -20,9 +20,6 @@ struct text_fault {
  */
 bool text_check(const char *text, size_t length, struct text_fault *ret_fault);
 
-/* Bytes of the valid UTF-8 sequence at `text`, of which `left` bytes are there; 0: not valid. */
-size_t text_sequence(const char *text, size_t left);
-
 /* True for valid UTF-8 without NUL and without control characters other than tab and newline. */
 bool text_is_clean(const char *text, size_t length);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "core/text.h"
 
 struct frame {
@@ -372,7 +373,7 @@ cut_length(const char *text, size_t room)
 
 	if (length <= room)
 		return length;
-	while ((bytes = text_sequence(text + used, length - used)) && used + bytes <= room)
+	while ((bytes = utf8_sequence(text + used, length - used)) && used + bytes <= room)
 		used += bytes;
 	return used;
 }

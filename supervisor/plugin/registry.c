@@ -166,11 +166,12 @@ take_spec(struct registry *registry, struct spec *spec)
 }
 
 void
-registry_update(struct registry *registry, struct spec **specs, size_t count, struct list *bad)
+registry_update(struct registry *registry, struct spec **specs, size_t count, size_t limit,
+		struct list *bad)
 {
 	drop_bad(registry);
 	list_splice(&registry->bad, bad);
-	count = registry_check(specs, count, &registry->bad);
+	count = registry_check(specs, count, limit, &registry->bad);
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
 		plugin->removed = true;
 	for (size_t i = 0; i < count; i++)

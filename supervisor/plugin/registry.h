@@ -39,9 +39,10 @@ const char *registry_suggest(const struct registry *registry, const char *name);
 /*
  * What a scan found, all of it: plugins that are new are added, known ones get the new spec, the
  * others are stopped and forgotten.  Takes the specs and the bad ones (struct bad_plugin on a
- * list); a plugin whose requirements cannot be met becomes a bad one too.
+ * list); a plugin whose requirements cannot be met becomes a bad one too, and so do those above
+ * `limit`.
  */
-void registry_update(struct registry *registry, struct spec **specs, size_t count,
+void registry_update(struct registry *registry, struct spec **specs, size_t count, size_t limit,
 		     struct list *bad);
 
 /* A bad one of which *ret's errors are those of `diags`.  NULL when memory is short. */

@@ -199,10 +199,23 @@ out:
 	return placed;
 }
 
+static size_t
+reject_excess(struct spec **specs, size_t count, size_t limit, struct list *bad)
+{
+	for (size_t i = limit; i < count; i++)
+		reject(&specs[i], bad, NULL,
+		       "is one plugin more than limits.plugins (%zu) allows; it is left out: raise "
+		       "the limit or "
+		       "remove a plugin",
+		       limit);
+	return compact(specs, count);
+}
+
 size_t
-registry_check(struct spec **specs, size_t count, struct list *bad)
+registry_check(struct spec **specs, size_t count, size_t limit, struct list *bad)
 {
 	count = reject_doubles(specs, count, bad);
+	count = reject_excess(specs, count, limit, bad);
 	count = reject_unmet(specs, count, bad);
 	return sort_and_reject_cycles(specs, count, bad);
 }

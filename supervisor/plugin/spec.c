@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #define SPEC_ARENA_BYTES ((size_t)1024 * 1024)
-#define MAX_FAILURES     5
 
 struct spec_source {
 	struct manifest *manifest;
@@ -184,7 +183,7 @@ fill_run(struct spec *spec)
 	spec->restart = (enum restart_policy)run->restart;
 	spec->backoff_min_ms = run->backoff.min_ms;
 	spec->backoff_max_ms = run->backoff.max_ms;
-	spec->max_failures = MAX_FAILURES;
+	spec->max_failures = (uint32_t)run->max_failures;
 	spec->start_timeout_ms = run->start_timeout_ms;
 	spec->stop_timeout_ms = run->stop_timeout_ms;
 }

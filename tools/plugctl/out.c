@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "core/text.h"
+#include "base/utf8.h"
 
 #define FIELD_INDENT 2
 #define FIELD_WIDTH  14
@@ -82,7 +82,7 @@ out_state_color(const char *state)
 static size_t
 harmless(const char *text, size_t left, bool newlines)
 {
-	size_t length = text_sequence(text, left);
+	size_t length = utf8_sequence(text, left);
 	unsigned char first = (unsigned char)text[0];
 
 	if (length == 1 && (first == '\n' || first == '\t'))
@@ -207,7 +207,7 @@ out_json_text(const char *text)
 	if (!repaired)
 		return NULL;
 	while (at < size) {
-		length = text_sequence(text + at, size - at);
+		length = utf8_sequence(text + at, size - at);
 		memcpy(repaired + used, length ? text + at : "\xef\xbf\xbd", length ? length : 3);
 		used += length ? length : 3;
 		at += length ? length : 1;
