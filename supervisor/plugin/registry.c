@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "core/suggest.h"
+#include "plugin/instance_private.h"
 #include "plugin/registry_check.h"
 
 static void
@@ -50,12 +51,26 @@ drop_bad(struct registry *registry)
 	}
 }
 
+/* plugd ends in a hurry: the process is dead by now, and nobody waits for its event. */
+static void
+abandon_instance(struct plugin *plugin)
+{
+	struct instance *in = plugin->instance;
+
+	if (!in)
+		return;
+	plugin->host->ops->on_gone(plugin->host->ops_user, in);
+	plugin->instance = NULL;
+	instance_free(in);
+}
+
 void
 registry_fini(struct registry *registry)
 {
 	ev_timer_stop(registry->host->loop, &registry->tick_w);
 	ev_idle_stop(registry->host->loop, &registry->pump_w);
 	LIST_FOREACH_SAFE (plugin, &registry->plugins, struct plugin, node) {
+		abandon_instance(plugin);
 		registry->host->ops->on_forget(registry->host->ops_user, plugin);
 		plugin_free(plugin);
 	}

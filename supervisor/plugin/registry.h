@@ -28,7 +28,7 @@ struct registry {
 };
 
 void registry_init(struct registry *registry, struct host *host);
-/* No instance may be left. */
+/* Every process must be dead; instances that are left are freed, their calls end. */
 void registry_fini(struct registry *registry);
 
 struct plugin *registry_find(const struct registry *registry, const char *name);
