@@ -11,6 +11,7 @@
 #include "os/cgroup_dir.h"
 #include "os/dir.h"
 #include "os/proc.h"
+#include "os/spawn.h"
 
 /* In mountinfo, blanks and backslashes of a path are octal escapes. */
 static void
@@ -213,6 +214,18 @@ open_rung(struct cgroup *cgroup)
 	return open_base(parent_fd, parent, cgroup);
 }
 
+static void
+probe_births(struct cgroup *cgroup)
+{
+	struct cgroup_group probe;
+
+	if (!cgroup_group_open(cgroup, "probe", &probe)) {
+		spawn_probe_cgroup(probe.fd);
+		cgroup_group_remove(cgroup, &probe);
+		cgroup_group_close(&probe);
+	}
+}
+
 void
 cgroup_open(struct cgroup *ret)
 {
@@ -224,6 +237,7 @@ cgroup_open(struct cgroup *ret)
 	ret->rung = cgroup_dir_rung(ret->fd);
 	if (ret->rung != CGROUP_KILL)
 		reason_set(&ret->why, PLUG_OK, "no cgroup.kill here: it came with Linux 5.14");
+	probe_births(ret);
 }
 
 /* As (parent directory, name): the last slash becomes the end of the parent. */

@@ -25,9 +25,10 @@ struct cgroup {
 	int fd;              /* the base group's directory, -1 with CGROUP_NONE */
 	char path[PATH_MAX]; /* of the base group; "" with CGROUP_NONE */
 	struct reason why;   /* why no better rung; "" with CGROUP_KILL */
+	bool untidy;         /* a group could not be removed when it was asked for */
 };
 
-/* One instance's group.  May be used for one generation after the other. */
+/* One generation's group: not to be used again after a kill, see spawn_probe_cgroup(). */
 struct cgroup_group {
 	int fd; /* for spawn_request.cgroup_fd; -1 with CGROUP_NONE or when it could not be made */
 	char name[80];
@@ -52,12 +53,12 @@ void cgroup_close(struct cgroup *cgroup);
 const char *cgroup_text(const struct cgroup *cgroup, char *text, size_t size);
 
 /*
- * Make (or open) the group `name` (no slash, not starting with a dot, at most 79 bytes).
+ * Make the group `name` (no slash, not starting with a dot, at most 79 bytes).
  *
  * PLUG_EINVAL  malformed name
  * PLUG_ESYS    errno says why; group->fd is -1, and the instance is started without
  */
-plug_err cgroup_group_open(const struct cgroup *cgroup, const char *name, struct cgroup_group *ret);
+plug_err cgroup_group_open(struct cgroup *cgroup, const char *name, struct cgroup_group *ret);
 
 /* SIGKILL to all of the group and its sub-groups.  PLUG_ESYS: errno says why. */
 plug_err cgroup_group_kill(const struct cgroup *cgroup, const struct cgroup_group *group);
@@ -68,9 +69,10 @@ bool cgroup_group_populated(const struct cgroup_group *group);
 /*
  * Remove it with its sub-groups and close it.
  *
- * PLUG_EBUSY  processes are left: `group` stays open, try again when they are gone
+ * PLUG_EBUSY  processes are left: `group` stays open; try again when they are gone, or close it: a
+ *             later cgroup_group_open() removes it when it is empty
  */
-plug_err cgroup_group_remove(const struct cgroup *cgroup, struct cgroup_group *group);
+plug_err cgroup_group_remove(struct cgroup *cgroup, struct cgroup_group *group);
 
 /* Close the descriptor, leaving the group. */
 void cgroup_group_close(struct cgroup_group *group);

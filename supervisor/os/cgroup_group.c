@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "os/cgroup_dir.h"
+#include "os/dir.h"
 
 static bool
 name_is_valid(const char *name, size_t size)
@@ -15,8 +17,28 @@ name_is_valid(const char *name, size_t size)
 	       strlen(name) < size;
 }
 
+/* Groups in use hold a process, so that they cannot be removed. */
+static bool
+remove_if_empty(void *context, int dir_fd, const char *name, int type)
+{
+	struct cgroup *cgroup = context;
+
+	if (type == DT_DIR && cgroup_dir_remove(dir_fd, name) == PLUG_EBUSY)
+		cgroup->untidy = true;
+	return true;
+}
+
+static void
+tidy(struct cgroup *cgroup)
+{
+	if (!cgroup->untidy)
+		return;
+	cgroup->untidy = false;
+	dir_each(cgroup->fd, ".", remove_if_empty, cgroup);
+}
+
 plug_err
-cgroup_group_open(const struct cgroup *cgroup, const char *name, struct cgroup_group *ret)
+cgroup_group_open(struct cgroup *cgroup, const char *name, struct cgroup_group *ret)
 {
 	struct cgroup_group group = CGROUP_GROUP_INIT;
 
@@ -25,6 +47,7 @@ cgroup_group_open(const struct cgroup *cgroup, const char *name, struct cgroup_g
 		return PLUG_EINVAL;
 	snprintf(group.name, sizeof(group.name), "%s", name);
 	if (cgroup->rung != CGROUP_NONE) {
+		tidy(cgroup);
 		if (mkdirat(cgroup->fd, name, 0755) < 0 && errno != EEXIST)
 			return PLUG_ESYS;
 		group.fd = openat(cgroup->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -59,13 +82,15 @@ cgroup_group_populated(const struct cgroup_group *group)
 }
 
 plug_err
-cgroup_group_remove(const struct cgroup *cgroup, struct cgroup_group *group)
+cgroup_group_remove(struct cgroup *cgroup, struct cgroup_group *group)
 {
 	plug_err err = PLUG_OK;
 
 	if (group->fd >= 0)
 		err = cgroup_dir_remove(cgroup->fd, group->name);
-	if (err != PLUG_EBUSY)
+	if (err == PLUG_EBUSY)
+		cgroup->untidy = true;
+	else
 		cgroup_group_close(group);
 	return err;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -26,7 +25,7 @@ struct guardian_process {
 	int daemon_fd; /* pidfd */
 	int lifeline_fd;
 	int signal_fd;
-	char cgroup[PATH_MAX];
+	char cgroup[GUARDIAN_MESSAGE_BYTES];
 };
 
 /* What the terminal sends goes to the whole foreground group, so to the daemon too. */
@@ -54,7 +53,7 @@ take_message(struct guardian_process *process)
 	}
 	message[got] = '\0';
 	if (message[0] == GUARDIAN_CGROUP)
-		snprintf(process->cgroup, sizeof(process->cgroup), "%s", message + 1);
+		memcpy(process->cgroup, message + 1, (size_t)got);
 	else if (message[0] == GUARDIAN_NOTIFY)
 		notify_send(message + 1);
 	return true;

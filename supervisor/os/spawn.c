@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,7 +12,12 @@
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
+#include "os/exit_status.h"
 #include "os/spawn_child.h"
+
+#define PROBE_TIMEOUT_MS 2000
+
+static bool cannot_be_born_in_cgroup;
 
 static bool
 request_is_valid(const struct spawn_request *request)
@@ -49,9 +55,30 @@ clone_child(const struct spawn_child *child, int cgroup_fd, int *ret_pidfd)
 		args.cgroup = (uint64_t)cgroup_fd;
 	}
 	pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0 && !child)
+		syscall(SYS_exit_group, 0);
 	if (pid == 0)
 		spawn_child_run(child);
 	return (pid_t)pid;
+}
+
+bool
+spawn_probe_cgroup(int cgroup_fd)
+{
+	AUTO_CLOSE int pidfd = -1;
+	struct exit_status status = {0};
+	struct pollfd end = {.events = POLLIN};
+	pid_t pid = clone_child(NULL, cgroup_fd, &pidfd);
+	bool lives = false;
+
+	if (pid > 0) {
+		end.fd = pidfd;
+		if (poll(&end, 1, PROBE_TIMEOUT_MS) != 1)
+			kill(pid, SIGKILL);
+		lives = !exit_status_reap(pidfd, &status) && !status.signal;
+	}
+	cannot_be_born_in_cgroup = !lives;
+	return lives;
 }
 
 /* Not fork(): its handlers belong to libraries, and the child must run none of them. */
@@ -89,7 +116,7 @@ make_child(struct spawn_child *child, bool try_clone3, struct spawned *made)
 	pid_t pid = -1;
 
 	errno = ENOSYS;
-	if (try_clone3 && cgroup_fd >= 0)
+	if (try_clone3 && cgroup_fd >= 0 && !cannot_be_born_in_cgroup)
 		pid = clone_child(child, cgroup_fd, &made->pidfd);
 	made->in_cgroup = pid > 0;
 	if (pid > 0 || out_of_processes())

@@ -46,7 +46,8 @@ struct spawned {
 	pid_t pid;
 	int pidfd;      /* readable when the process has ended; owned by the caller */
 	int error_fd;   /* see spawn_error_read(); non-blocking, owned by the caller */
-	bool in_cgroup; /* born in `cgroup_fd`; when false the child tried to enter it by itself */
+	bool in_cgroup; /* born in `cgroup_fd`; when false the child enters it by itself, if it can
+			 */
 };
 
 /*
@@ -61,6 +62,14 @@ plug_err spawn_process(const struct spawn_request *request, struct spawned *ret)
 
 /* As spawn_process(), leaving out clone3: what happens on a kernel or under a filter without it. */
 plug_err spawn_process_fork(const struct spawn_request *request, struct spawned *ret);
+
+/*
+ * Try with a child that ends at once whether processes can be born in the empty group `cgroup_fd`.
+ * When not, spawn_process() has children enter their group by themselves from then on, which costs
+ * more.  Needed since Linux 6.13 kills a child at birth when cgroup.kill was ever used on the group
+ * of its parent, or on the one it is born in: so a group is never used again after a kill.
+ */
+bool spawn_probe_cgroup(int cgroup_fd);
 
 /*
  * What stopped the child before or at its execve, as "exec ./x: No such file or directory".  Never
