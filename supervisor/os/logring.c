@@ -185,10 +185,10 @@ logring_next(const struct logring *ring, struct logring_cursor *cursor, struct l
 {
 	const struct record *record;
 
-	if (cursor->seq >= ring->next_seq)
-		return false;
 	if (cursor->seq < ring->first_seq || cursor->epoch != ring->epoch)
 		*cursor = logring_from(ring, cursor->seq);
+	if (cursor->seq >= ring->next_seq)
+		return false;
 	if (ring->wrap && cursor->offset == ring->wrap)
 		cursor->offset = 0; /* it was at the end, and the next record went to the start */
 	record = record_at(ring, cursor->offset);
