@@ -1,0 +1,192 @@
+/*
+ * Out of memory at every allocation in turn: the result is an error and no leak, never a crash and
+ * never a half-made result.  The linker hands every malloc and calloc of plugd's own code to us.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/effective.h"
+#include "support.h"
+
+static long countdown = -1; /* allocations that still succeed; -1: all */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static bool
+may_allocate(void)
+{
+	if (countdown < 0)
+		return true;
+	if (!countdown)
+		return false;
+	countdown--;
+	return true;
+}
+
+void *
+__wrap_malloc(size_t size)
+{
+	return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	return may_allocate() ? __real_calloc(count, size) : NULL;
+}
+
+static const char manifest_text[] =
+	"plugin: echo\nversion: 1.0.0\ntype: feature\nexec: [./x, y]\ndescription: some words\n"
+	"tags: [a, b]\nrequires: { plugins: [\"a >1\"], host: \">0\" }\nprovides: [p]\n"
+	"config:\n  name: { type: string, default: x, description: d }\n"
+	"  mode: { type: enum, values: [a, b] }\n  list: { type: list, default: [a, b] }\n"
+	"  path: { type: path, default: p }\n  ratio: { type: float, default: 0.5 }\n"
+	"methods: { go: { timeout: 1s }, stay: }\nrun: { env: { A: b } }\n";
+
+static const char settings_text[] =
+	"plugin_dirs: [a]\nstate_dir: s\n"
+	"plugins: { echo: { config: { name: y, list: [c] }, run: { env: { C: d } } } }\n";
+
+/* Load everything, with as many allocations as are left; true when it worked. */
+static bool
+run_all(struct diags *diags)
+{
+	static const char *const set[] = {"mode=b", "list=a,b,c"};
+	static const char *const environment[] = {"PLUGD_ECHO_PATH=/q", NULL};
+	struct effective_input layers = {.environment = environment, .set = set, .set_count = 2};
+	struct manifest_input input = {.source = text_source("plugin.yaml", manifest_text),
+				       .dir = "/p"};
+	struct settings *settings = parse_settings(settings_text, diags);
+	struct manifest *manifest = NULL;
+	struct effective *effective = NULL;
+
+	if (settings) {
+		input.override = settings_override(settings, "echo");
+		manifest = manifest_parse(&input, diags);
+	}
+	if (manifest) {
+		layers.manifest = manifest;
+		effective = effective_resolve(&layers, diags);
+	}
+	if (effective)
+		assert_string_equal(effective_find(effective, "list")->value.text, "a, b, c");
+	effective_free(effective);
+	manifest_free(manifest);
+	settings_free(settings);
+	return effective != NULL;
+}
+
+static void
+test_every_allocation_may_fail(void **state)
+{
+	long failing = 0;
+	bool worked;
+
+	(void)state;
+	do {
+		struct diags diags;
+
+		diags_init(&diags);
+		countdown = failing;
+		worked = run_all(&diags);
+		countdown = -1;
+		if (worked == (diags.errors > 0)) {
+			char *text = diags_text(&diags);
+
+			fail_msg("allocation %ld: worked %d, %s", failing, worked, text);
+		}
+		diags_fini(&diags);
+		failing++;
+		assert_true(failing < 10000);
+	} while (!worked);
+	print_message("%ld allocations failed in turn\n", failing - 1);
+	assert_true(failing > 10);
+}
+
+/* The same with every size of arena, which fails in the middle of small allocations. */
+static void
+test_every_cap_is_survived(void **state)
+{
+	size_t cap, accepted = 0;
+
+	(void)state;
+	for (cap = 0; cap < 16384; cap += 16) {
+		struct yaml_source source = text_source("plugin.yaml", manifest_text);
+		const struct yaml_node *root;
+		struct arena arena;
+		struct diags diags;
+
+		arena_init(&arena, cap);
+		diags_init(&diags);
+		root = yaml_parse(&source, &arena, &diags);
+		assert_int_equal(!root, diags.errors > 0);
+		accepted += root != NULL;
+		diags_fini(&diags);
+		arena_fini(&arena);
+	}
+	assert_in_range(accepted, 1, 1000);
+}
+
+static void
+test_every_cap_of_decoded_values_is_survived(void **state)
+{
+	struct yaml_source source = text_source("plugin.yaml", manifest_text);
+	const struct yaml_node *root;
+	struct arena tree, values;
+	struct diags diags;
+	size_t accepted = 0;
+
+	(void)state;
+	arena_init(&tree, YAML_ARENA_BYTES);
+	diags_init(&diags);
+	root = yaml_parse(&source, &tree, &diags);
+	assert_no_diag(&diags);
+	for (size_t cap = 0; cap < 16384; cap += 16) {
+		const struct field_origin *origins = NULL;
+		struct manifest manifest;
+		struct field_ctx ctx = {.arena = &values,
+					.diags = &diags,
+					.file = "plugin.yaml",
+					.base_dir = "/p",
+					.origins = &origins};
+
+		arena_init(&values, cap);
+		fields_init(&ctx, &manifest_table, &manifest);
+		fields_decode(&ctx, &manifest_table, root, &manifest);
+		assert_int_equal(values.failed, diags.errors > 0);
+		accepted += !diags.errors;
+		arena_fini(&values);
+		diags_fini(&diags);
+	}
+	arena_fini(&tree);
+	assert_in_range(accepted, 1, 1000);
+}
+
+static void
+test_a_default_without_memory(void **state)
+{
+	struct settings *settings;
+
+	(void)state;
+	countdown = 0;
+	settings = settings_default();
+	countdown = -1;
+	assert_null(settings);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_allocation_may_fail),
+		cmocka_unit_test(test_every_cap_is_survived),
+		cmocka_unit_test(test_every_cap_of_decoded_values_is_survived),
+		cmocka_unit_test(test_a_default_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
