@@ -86,6 +86,7 @@ report(const char *arg)
 		target[length > 0 ? length : 0] = '\0';
 		say("fd %s %s\n", entry->d_name, target);
 	}
+	closedir(fds);
 	sigprocmask(SIG_SETMASK, NULL, &blocked);
 	for (int i = 1; i < SIGRTMAX; i++) {
 		struct sigaction action;

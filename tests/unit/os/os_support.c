@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "os/tree.h"
 
 void
 running_start(struct running *running, const struct spawn_request *request, const char *mode,
@@ -156,4 +156,13 @@ become_subreaper(void **state)
 {
 	(void)state;
 	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+int
+end_what_is_left(void **state)
+{
+	unsigned left;
+
+	(void)state;
+	return tree_end_all(DEADLINE_MS, &left) ? -1 : 0;
 }

@@ -58,4 +58,7 @@ int count_open_fds(void);
 /* The tests' own children are kept: the process becomes a subreaper. */
 int become_subreaper(void **state);
 
+/* Whatever a failed test left does not outlive the tests. */
+int end_what_is_left(void **state);
+
 #endif

@@ -383,5 +383,5 @@ main(void)
 		cmocka_unit_test(test_notify_refusals),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, become_subreaper, end_what_is_left);
 }

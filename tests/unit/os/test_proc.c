@@ -140,5 +140,5 @@ main(void)
 		cmocka_unit_test(test_random),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, become_subreaper, end_what_is_left);
 }

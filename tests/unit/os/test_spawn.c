@@ -147,7 +147,8 @@ test_failures_are_told(void **state)
 	make_file(directory, "plain", "hello", 0644, plain, sizeof(plain));
 	make_file(directory, "garbage", "\177ELFgarbage", 0755, garbage, sizeof(garbage));
 	for (int by_fork = 0; by_fork < 2; by_fork++) {
-		fail_to_start("./x", NULL, by_fork, "exec ./x: No such file or directory");
+		fail_to_start("./no-such", NULL, by_fork,
+			      "exec ./no-such: No such file or directory");
 		fail_to_start(script, NULL, by_fork, "interpreter or dynamic loader");
 		fail_to_start(plain, NULL, by_fork, "Permission denied (is it");
 		fail_to_start(garbage, NULL, by_fork, "Exec format error (neither");
@@ -316,5 +317,5 @@ main(void)
 		cmocka_unit_test(test_rlimit),
 	};
 
-	return cmocka_run_group_tests(tests, become_subreaper, NULL);
+	return cmocka_run_group_tests(tests, become_subreaper, end_what_is_left);
 }

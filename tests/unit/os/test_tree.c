@@ -332,5 +332,5 @@ main(void)
 		cmocka_unit_test(test_kill_of_a_stopped_tree),
 	};
 
-	return cmocka_run_group_tests(tests, become_subreaper, NULL);
+	return cmocka_run_group_tests(tests, become_subreaper, end_what_is_left);
 }
