@@ -67,9 +67,8 @@ static const struct field run_fields[] = {
 	      .help = "Waits between restarts."),
 	FIELD(struct manifest_run, "max_failures", max_failures, int, .min = 0, .max = 1000000,
 	      .fallback = "5",
-	      .help = "Deaths without a stable minute between them, after which it is quarantined; "
-		      "0: "
-		      "never."),
+	      .help = "Deaths without a stable minute between them, after which it is "
+		      "quarantined; 0: never."),
 	FIELD(struct manifest_run, "start_timeout", start_timeout_ms, duration_ms, .min = 1,
 	      .max = DAY_MS, .fallback = "60s", .help = "From spawn to READY."),
 	FIELD(struct manifest_run, "stop_timeout", stop_timeout_ms, duration_ms, .min = 1,
@@ -113,12 +112,9 @@ static const struct field manifest_fields[] = {
 	      .help = "Its version."),
 	FIELD(struct manifest, "type", type, word, .words = manifest_type_words,
 	      .flags = FIELD_REQUIRED, .help = "The contract it fulfils."),
-	FIELD(struct manifest, "exec", exec, strings, .min = 1, .max = 64,
+	FIELD(struct manifest, "exec", exec, strings, .min = 1, .max = 64, .flags = FIELD_REQUIRED,
 	      .help = "Program and arguments; a program with a / is relative to the manifest's "
-		      "folder, "
-		      "one without is looked for in PATH.  Required, unless an executable carries "
-		      "the "
-		      "manifest."),
+		      "folder, one without is looked for in PATH."),
 	FIELD(struct manifest, "description", description, string, .max = 4096,
 	      .help = "What it does, for people."),
 	FIELD(struct manifest, "author", author, string, .max = 256, .help = "Who wrote it."),
@@ -207,34 +203,27 @@ check_together(struct field_ctx *ctx, const struct yaml_node *node, void *dest)
 
 /* argv[0] becomes what execve() or a search of PATH can use. */
 static void
-settle_exec(struct field_ctx *ctx, const struct manifest_input *input, const struct yaml_node *root,
-	    struct manifest *m)
+settle_exec(struct field_ctx *ctx, const struct yaml_node *root, struct manifest *m)
 {
-	char expected[FIELD_TEXT_BYTES];
+	const struct yaml_node *node = yaml_get(root, "exec");
 	const char **argv;
-	size_t count = m->exec.count ? m->exec.count : 1;
-	const char *program = m->exec.count ? m->exec.items[0] : input->own_exec;
 
-	if (!program) {
-		field_strings.expect(fields_find(&manifest_table, "exec"), expected);
-		field_error(ctx, root, "missing key \"exec\": expected %s", expected);
+	if (!m->exec.count)
+		return; /* missing, or refused: either was said */
+	if (!*m->exec.items[0]) {
+		field_error(ctx, node, "exec[0]: expected a program; found \"\"");
 		return;
 	}
-	if (!*program) {
-		field_error(ctx, yaml_get(root, "exec"), "exec[0]: expected a program; found \"\"");
-		return;
-	}
-	argv = field_alloc(ctx, root, count, sizeof(*argv));
+	argv = field_alloc(ctx, node, m->exec.count, sizeof(*argv));
 	if (!argv)
 		return;
-	for (size_t i = 1; i < count; i++)
-		argv[i] = m->exec.items[i];
-	argv[0] = strchr(program, '/') ? field_complete_path(ctx->arena, m->dir, program)
-				       : field_keep(ctx, root, program);
+	memcpy(argv, m->exec.items, m->exec.count * sizeof(*argv));
+	if (strchr(argv[0], '/'))
+		argv[0] = field_complete_path(ctx->arena, m->dir, argv[0]);
 	if (argv[0])
-		m->exec = (struct field_strings){.items = argv, .count = count};
+		m->exec.items = argv;
 	else
-		field_error(ctx, root, "out of memory");
+		field_error(ctx, node, "out of memory");
 }
 
 static struct manifest *
@@ -286,10 +275,11 @@ fill(struct manifest *m, const struct manifest_input *input, const struct yaml_n
      struct diags *diags)
 {
 	struct field_ctx ctx = manifest_ctx(m, input->source.file, diags);
+	size_t errors = diags->errors;
 
 	fields_decode(&ctx, &manifest_table, root, m);
-	settle_exec(&ctx, input, root, m);
-	if (input->override)
+	settle_exec(&ctx, root, m);
+	if (input->override && diags->errors == errors)
 		lay_over(m, input->override, false, diags);
 	if (m->arena.failed)
 		field_error(&ctx, root, "out of memory, or more than %zu bytes of values",

@@ -33,9 +33,7 @@ struct builder {
 static bool __attribute__((format(printf, 4, 5)))
 refuse(struct builder *b, unsigned line, unsigned column, const char *format, ...)
 {
-	struct diag_pos pos = {.file = b->source->file,
-			       .line = line + b->source->line_offset,
-			       .column = column + b->source->column_offset};
+	struct diag_pos pos = {.file = b->source->file, .line = line, .column = column};
 	char message[256];
 	va_list args;
 
@@ -73,8 +71,8 @@ new_node(struct builder *b, enum yaml_kind kind)
 		return NULL;
 	}
 	node->kind = kind;
-	node->line = b->line + b->source->line_offset;
-	node->column = b->column + b->source->column_offset;
+	node->line = b->line;
+	node->column = b->column;
 	return node;
 }
 

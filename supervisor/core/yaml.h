@@ -48,8 +48,6 @@ struct yaml_source {
 	const char *file; /* for messages */
 	const char *text; /* need not end with a NUL */
 	size_t length;
-	/* Added to every position: for text that was taken out of a larger file. */
-	unsigned line_offset, column_offset;
 };
 
 /*

@@ -139,18 +139,6 @@ test_refused(void **state)
 	}
 }
 
-static void
-test_place_of_a_part_of_a_file(void **state)
-{
-	struct yaml_source source = text_source("tool.py", "a: 1\na: 2\n");
-
-	(void)state;
-	source.line_offset = 10;
-	source.column_offset = 2;
-	assert_null(yaml_parse(&source, &arena, &diags));
-	assert_diag(&diags, "tool.py:12:3: error: key \"a\" again; it is already at line 11");
-}
-
 static char *
 repeat(const char *head, const char *unit, size_t bytes)
 {
@@ -268,13 +256,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_tree_and_places),
-		TEST(test_nothing_is_null),
-		TEST(test_refused),
-		TEST(test_place_of_a_part_of_a_file),
-		TEST(test_hostile_texts_end_soon),
-		TEST(test_limits),
-		TEST(test_many_keys),
+		TEST(test_tree_and_places), TEST(test_nothing_is_null),
+		TEST(test_refused),         TEST(test_hostile_texts_end_soon),
+		TEST(test_limits),          TEST(test_many_keys),
 		TEST(test_found),
 	};
 
