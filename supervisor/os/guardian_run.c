@@ -116,6 +116,7 @@ guardian_run(pid_t daemon, int fd, const sigset_t *forwarded)
 	int code;
 
 	prctl(PR_SET_NAME, "plugd-guardian", 0, 0, 0);
+	signal(SIGPIPE, SIG_IGN); /* whoever reads our stderr may be gone first */
 	process.daemon_fd = (int)syscall(SYS_pidfd_open, daemon, 0);
 	process.signal_fd = signalfd(-1, forwarded, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (process.daemon_fd >= 0)

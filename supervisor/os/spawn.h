@@ -66,8 +66,9 @@ plug_err spawn_process_fork(const struct spawn_request *request, struct spawned 
 /*
  * Try with a child that ends at once whether processes can be born in the empty group `cgroup_fd`.
  * When not, spawn_process() has children enter their group by themselves from then on, which costs
- * more.  Needed since Linux 6.13 kills a child at birth when cgroup.kill was ever used on the group
- * of its parent, or on the one it is born in: so a group is never used again after a kill.
+ * more.  Needed because kernels with the later fix of cgroup.kill's race with fork (seen on 6.18)
+ * kill a child at birth when cgroup.kill was ever used on its parent's group, or on the one it is
+ * born in.  So a group is never used again after a kill.
  */
 bool spawn_probe_cgroup(int cgroup_fd);
 
