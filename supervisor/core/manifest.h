@@ -134,15 +134,12 @@ struct manifest {
 struct manifest_override {
 	const char *file;
 	const struct yaml_node *node; /* NULL: nothing */
-	size_t path_length;           /* of `path` */
 	const char *path;             /* "plugins.gpt2", for messages */
 };
 
 struct manifest_input {
 	struct yaml_source source;
-	const char *dir; /* absolute, of the manifest */
-	const char *
-		own_exec; /* manifest inside an executable: its path; then `exec` may be left out */
+	const char *dir;                          /* absolute, of the manifest */
 	const struct manifest_override *override; /* or NULL */
 };
 

@@ -262,13 +262,9 @@ test_text_faults(void **state)
 static void
 test_text_without_fault(void **state)
 {
-	static const char *const texts[] = {"",
-					    "a: b\n",
-					    "\xef\xbb\xbf"
-					    "a: ä€😀\n",
-					    "\t\r\n \r",
-					    "a %b",
-					    "\xc2\xa0"};
+	static const char *const texts[] = {
+		"", "a: b\n", "\xef\xbb\xbf ä€😀: b\n", "\t\r\n \r", "a %b", "\xc2\xa0",
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
