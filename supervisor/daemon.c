@@ -19,6 +19,7 @@
 
 #define WANTED_DESCRIPTORS 65536
 #define END_ALL_MS         3000
+#define SECOND_STOP_MS     1000
 
 struct daemon {
 	const struct options *options;
@@ -41,7 +42,7 @@ struct daemon {
 	ev_io lifeline_w;
 	uint64_t started_ms;
 	int exit_status;
-	unsigned stop_requests;
+	uint64_t stop_requested_ms;
 };
 
 /* ---- limits
@@ -351,17 +352,24 @@ shut_down(void *user)
 	registry_shutdown(&d->registry, on_all_stopped, d);
 }
 
-/* The first asks for order; the second has no patience. */
+/*
+ * The first asks for order; the second has no patience.  A service manager that signals the whole
+ * group sends it to the guardian as well, which passes it on: what comes within a second is still
+ * the first.
+ */
 static void
 on_terminate(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 
 	(void)revents;
-	if (d->stop_requests++ == 0) {
+	if (!d->stop_requested_ms) {
+		d->stop_requested_ms = clock_mono_ms();
 		shut_down(d);
 		return;
 	}
+	if (clock_mono_ms() - d->stop_requested_ms < SECOND_STOP_MS)
+		return;
 	log_warn("asked to stop again: every process is killed now");
 	ev_break(loop, EVBREAK_ALL);
 }

@@ -45,8 +45,7 @@ plug_generation(const struct plug_plugin *plugin)
 	return plugin->generation;
 }
 
-/* ---- what other threads tell ------------------------------------------------------------------
- */
+/* ---- what other threads tell ---- */
 
 void
 plugp_drain(struct plug_plugin *plugin)
@@ -136,8 +135,7 @@ last_notice(struct plug_plugin *plugin)
 	return last;
 }
 
-/* ---- failing ----------------------------------------------------------------------------------
- */
+/* ---- failing ---- */
 
 static void
 send_failed(struct plug_plugin *plugin, plug_err code, const char *message)
@@ -175,8 +173,7 @@ plug_unhealthy(struct plug_plugin *plugin, const char *format, ...)
 	send_failed(plugin, PLUG_EPLUGIN, text);
 }
 
-/* ---- what the author gave ---------------------------------------------------------------------
- */
+/* ---- what the author gave ---- */
 
 static bool
 wrong(const char *name, const char *format, ...)
@@ -253,8 +250,7 @@ explain(const struct plug_plugin *plugin)
 			config->methods[i].description ? config->methods[i].description : "");
 }
 
-/* ---- the process's life -----------------------------------------------------------------------
- */
+/* ---- the process's life ---- */
 
 static bool
 read_environment(struct plug_plugin *plugin)

@@ -16,8 +16,7 @@
 
 #define MESSAGE_BYTES 1024
 
-/* ---- the call ---------------------------------------------------------------------------------
- */
+/* ---- the call ---- */
 
 const char *
 plug_call_method(const struct plug_call *call)
@@ -113,8 +112,7 @@ plug_fail(struct plug_call *call, plug_err err, const char *format, ...)
 	return err;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
 static bool
 window_full(const struct plug_call *call)
@@ -319,9 +317,8 @@ plugp_reply_finish(struct plug_call *call, plug_err err)
 		return;
 	if (!known(err))
 		plugp_reply_refuse(call->plugin, call->id, PLUG_EPLUGIN,
-				   "%s returned %d, which is no "
-				   "plug_err; %s",
-				   call->method->name, (int)err,
+				   "%s returned %d, which is no plug_err%s%s", call->method->name,
+				   (int)err, call->message ? "; " : "",
 				   call->message ? call->message : "");
 	else
 		send_failure(call->plugin, call->id, err,

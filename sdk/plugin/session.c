@@ -168,8 +168,7 @@ plugp_session_interrupt(struct plug_plugin *plugin)
 	nng_aio_cancel(plugin->session.receive_aio);
 }
 
-/* ---- what plugd says --------------------------------------------------------------------------
- */
+/* ---- what plugd says ---- */
 
 static void
 take_refused(struct plug_plugin *plugin, const Plug__Refused *msg)

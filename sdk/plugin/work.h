@@ -101,8 +101,7 @@ unsigned plugp_work_running(struct plug_plugin *plugin);
 /* Before a handler waits in a function of ours: let somebody else receive. */
 void plugp_work_will_block(struct plug_call *call);
 
-/* ---- calls (calls.c), for the receiver --------------------------------------------------------
- */
+/* ---- calls (calls.c), for the receiver ---- */
 
 /* Each returns the call when it is whole and can be run, else NULL; what it refuses it answers.
  * False in *ret_ok: a protocol violation, described in `why`. */
@@ -120,8 +119,7 @@ void plugp_calls_expire(struct plug_plugin *plugin);
 void plugp_calls_remove(struct work *work, struct plug_call *call);
 void plugp_calls_free(struct plug_call *call);
 
-/* ---- answers (reply.c) ------------------------------------------------------------------------
- */
+/* ---- answers (reply.c) ---- */
 
 /* The final reply of a call that has no handler; counts it. */
 void plugp_reply_refuse(struct plug_plugin *plugin, uint64_t id, plug_err code, const char *format,

@@ -15,8 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* ---- one process --------------------------------------------------------------------------------
- */
+/* ---- one process ---- */
 
 /* X(symbol, word that plugctl shows, meaning) */
 #define LC_PROCESS_STATE_MAP(X)                                                                 \
@@ -51,8 +50,7 @@
 	X(RELEASE, "end its calls, kill what is left of its tree, report the death, tell its " \
 		   "slot")
 
-/* ---- its slot -----------------------------------------------------------------------------------
- */
+/* ---- its slot ---- */
 
 #define LC_SLOT_STATE_MAP(X)                                                                       \
 	X(STOPPED, "stopped", "no process, and none is wanted")                                    \
