@@ -17,6 +17,17 @@ mean_of_rows(const struct session *session, size_t rows, size_t width, float *to
 	}
 }
 
+static int
+check_numbers(const float *vector, size_t width, struct failure *failure)
+{
+	for (size_t i = 0; i < width; i++)
+		if (!isfinite(vector[i]))
+			return failf_internal(
+				failure, "dimension %zu is not a number: the weights are damaged",
+				i);
+	return 0;
+}
+
 static void
 to_unit_length(float *vector, size_t width)
 {
@@ -56,6 +67,8 @@ embed_text(const struct model *model, const char *text, size_t size, bool normal
 
 	if (result == 0)
 		result = embed_tokens(model, &tokens, to, failure);
+	if (result == 0)
+		result = check_numbers(to, model->config.embd, failure);
 	if (result == 0 && normalize)
 		to_unit_length(to, model->config.embd);
 	if (result == 0)

@@ -110,7 +110,9 @@ get_bool(const json_t *root, const char *key, bool *ret, struct failure *failure
 {
 	const json_t *value = json_object_get(root, key);
 
-	if (value && !json_is_boolean(value))
+	if (!value)
+		return 0;
+	if (!json_is_boolean(value))
 		return failf(failure, "%s is not true or false", key);
 	*ret = json_is_true(value);
 	return 0;
@@ -172,7 +174,7 @@ generate_request_parse(const char *json, size_t size, uint32_t max_tokens,
 {
 	static const char *const keys[] = {"prompt", "max_tokens", "temperature", "top_k", "top_p",
 					   "seed",   "stop",       "stream",      NULL};
-	struct generate_request request = {0};
+	struct generate_request request = {.stream = true};
 	json_int_t wanted = max_tokens;
 	AUTO_JSON json_t *root = NULL;
 	const json_t *prompt;

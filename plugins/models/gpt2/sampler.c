@@ -116,13 +116,13 @@ weigh(struct sampler *sampler, size_t count, float max)
 
 /*
  * All that are below (1 - p)/n together are less than 1 - p, so none of them is among the few that
- * make up p: they need not be sorted.
+ * make up p: they need not be sorted.  (A little less than that, for rounding.)
  */
 static size_t
 nucleus(struct sampler *sampler, size_t count, double *sum)
 {
 	struct choice *choices = sampler->choices;
-	double floor = (1 - sampler->params.top_p) / (double)count * *sum;
+	double floor = 0.999 * (1 - sampler->params.top_p) / (double)count * *sum;
 	double wanted = sampler->params.top_p * *sum, have = 0;
 	size_t likely = 0, kept = 0;
 
