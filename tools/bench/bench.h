@@ -1,0 +1,115 @@
+/*
+ * plugbench: what plugd costs, beside what the same thing costs without it.
+ *
+ * Every figure that can have a floor is measured in rounds that alternate with the floor's, on the
+ * same processors; the ratio of a row is the median of the rounds' ratios.  The main thread does
+ * everything, callers of the rows that need several excepted.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "samples.h"
+
+#define BENCH_MESSAGE 64 /* bytes of a small call */
+
+enum bench_pin {
+	PIN_SHARED, /* every process on both processors, as the scheduler likes */
+	PIN_SPLIT,  /* caller and plugd on one, the plugin or the floor's other side on the other */
+};
+
+struct bench {
+	char build_dir[PATH_MAX]; /* holds bin/ and plugins/ */
+	char work_dir[64];        /* ours, removed at the end; short, for socket paths */
+	char self[PATH_MAX];      /* this program, executed again as the floor's other side */
+	const char *peers_dir;    /* NULL: no peers */
+	unsigned rounds;
+	bool quick;
+	enum bench_pin pin;
+	int cpus[2]; /* the same twice when there is only one */
+	struct report *report;
+};
+
+/* Print the reason, with its cause, and end with status 1. */
+_Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* To stderr: what is being done. */
+void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* How many of something a round does: `normal`, or a tenth of it, at least one, with --quick. */
+size_t bench_count(const struct bench *bench, size_t normal);
+
+double bench_now_us(void); /* CLOCK_MONOTONIC */
+
+/* path = dir/name…; ends the process when it does not fit. */
+void bench_path(char *path, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* 0700; 0, also when it is there already. */
+int bench_make_dir(const char *path);
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+/* One side of a comparison: do `count` of it and add a figure for each. */
+struct side {
+	const char *name;
+	void (*round)(void *arg, size_t count, struct samples *ret);
+	void *arg;
+	size_t count;
+};
+
+enum verdict { VERDICT_NONE, VERDICT_REACHED, VERDICT_MISSED, VERDICT_SKIPPED };
+
+enum reach_of { REACH_NONE, REACH_RATIO, REACH_VALUE };
+
+/* A line of the report; `name` and `unit` are static. */
+struct row {
+	const char *name;                    /* as --row takes it */
+	const char *unit;                    /* of value and floor */
+	char what[80];                       /* in words */
+	char floor_name[48];                 /* "" when there is none */
+	struct percentiles value, floor;     /* each the median of the rounds' percentiles */
+	double ratio, ratio_low, ratio_high; /* median, smallest and largest of the rounds */
+	unsigned rounds;
+	size_t count; /* figures a round */
+	enum reach_of reach_of;
+	double reach; /* ratio or p50 at most */
+	bool higher_is_better;
+	char note[512];
+};
+
+/* Fill value, floor and ratio: `rounds` rounds of both sides, floor first, after one of each that
+ * is not counted. */
+void bench_compare(const struct bench *bench, const struct side *floor, const struct side *side,
+		   struct row *row);
+
+/* Fill value only. */
+void bench_measure(const struct bench *bench, const struct side *side, struct row *row);
+
+/* A single figure. */
+void bench_single(struct row *row, double value);
+
+enum verdict bench_verdict(const struct row *row);
+
+/* ---- the rows ---------------------------------------------------------------------------------
+ * Each measures and adds one or several rows to the report; ends the process when something does
+ * not work. */
+
+void row_session(const struct bench *bench);
+void row_call(const struct bench *bench);
+void row_bulk(const struct bench *bench);
+void row_callers(const struct bench *bench);
+void row_restart(const struct bench *bench);
+void row_list(const struct bench *bench);
+void row_idle(const struct bench *bench);
+void row_echo_memory(const struct bench *bench);
+void row_start(const struct bench *bench);
+void row_discover(const struct bench *bench);
+void row_gpt2(const struct bench *bench);
+
+#endif

@@ -1,0 +1,116 @@
+#include <math.h>
+#include <stdio.h>
+
+#include "bench.h"
+
+/* The rounds' percentiles, and their medians. */
+struct rounds {
+	struct samples p50, p90, p99;
+};
+
+static double
+run_round(const struct side *side, struct rounds *rounds)
+{
+	struct samples samples = {0};
+	struct percentiles percentiles;
+
+	side->round(side->arg, side->count, &samples);
+	percentiles = samples_percentiles(&samples);
+	samples_add(&rounds->p50, percentiles.p50);
+	samples_add(&rounds->p90, percentiles.p90);
+	samples_add(&rounds->p99, percentiles.p99);
+	samples_fini(&samples);
+	return percentiles.p50;
+}
+
+static struct percentiles
+medians(struct rounds *rounds, size_t count)
+{
+	bool tail = count >= 10; /* of fewer there is no ninth tenth */
+	struct percentiles percentiles = {
+		.p50 = samples_quantile(&rounds->p50, 0.5),
+		.p90 = tail ? samples_quantile(&rounds->p90, 0.5) : NAN,
+		.p99 = tail ? samples_quantile(&rounds->p99, 0.5) : NAN,
+	};
+
+	samples_fini(&rounds->p50);
+	samples_fini(&rounds->p90);
+	samples_fini(&rounds->p99);
+	return percentiles;
+}
+
+static void
+warm_up(const struct side *side)
+{
+	struct samples samples = {0};
+
+	side->round(side->arg, side->count / 4 + 1, &samples);
+	samples_fini(&samples);
+}
+
+void
+bench_compare(const struct bench *bench, const struct side *floor, const struct side *side,
+	      struct row *row)
+{
+	struct rounds of_floor = {0}, of_side = {0};
+	struct samples ratios = {0};
+
+	bench_progress("%s: %u rounds of %zu, beside %s", row->name, bench->rounds, side->count,
+		       floor->name);
+	warm_up(floor);
+	warm_up(side);
+	for (unsigned i = 0; i < bench->rounds; i++) {
+		double base = run_round(floor, &of_floor);
+
+		samples_add(&ratios, run_round(side, &of_side) / base);
+	}
+	snprintf(row->floor_name, sizeof(row->floor_name), "%s", floor->name);
+	row->floor = medians(&of_floor, floor->count);
+	row->value = medians(&of_side, side->count);
+	row->rounds = bench->rounds;
+	row->count = side->count;
+	row->ratio = samples_quantile(&ratios, 0.5);
+	row->ratio_low = ratios.values[0];
+	row->ratio_high = ratios.values[ratios.count - 1];
+	samples_fini(&ratios);
+}
+
+void
+bench_measure(const struct bench *bench, const struct side *side, struct row *row)
+{
+	struct rounds rounds = {0};
+
+	bench_progress("%s: %u rounds of %zu", row->name, bench->rounds, side->count);
+	warm_up(side);
+	for (unsigned i = 0; i < bench->rounds; i++)
+		run_round(side, &rounds);
+	row->value = medians(&rounds, side->count);
+	row->floor = (struct percentiles){NAN, NAN, NAN};
+	row->ratio = row->ratio_low = row->ratio_high = NAN;
+	row->floor_name[0] = '\0';
+	row->rounds = bench->rounds;
+	row->count = side->count;
+}
+
+void
+bench_single(struct row *row, double value)
+{
+	row->value = (struct percentiles){value, NAN, NAN};
+	row->floor = (struct percentiles){NAN, NAN, NAN};
+	row->ratio = row->ratio_low = row->ratio_high = NAN;
+	row->floor_name[0] = '\0';
+	row->rounds = 1;
+	row->count = 1;
+}
+
+enum verdict
+bench_verdict(const struct row *row)
+{
+	double found = row->reach_of == REACH_RATIO ? row->ratio : row->value.p50;
+
+	if (row->reach_of == REACH_NONE)
+		return VERDICT_NONE;
+	if (isnan(found))
+		return VERDICT_SKIPPED;
+	return found <= row->reach ? VERDICT_REACHED : VERDICT_MISSED;
+}

@@ -1,0 +1,18 @@
+/* The machine and the programs that the figures are of. */
+#ifndef BENCH_MACHINE_H
+#define BENCH_MACHINE_H
+
+#include "bench.h"
+
+struct machine {
+	char cpu[128], kernel[160], compiler[64], libraries[160], plugd[32];
+	int processors;
+	double load_before, load_after; /* of one minute */
+};
+
+/* All but load_after. */
+void machine_describe(struct machine *ret);
+
+double machine_load(void);
+
+#endif

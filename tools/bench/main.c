@@ -1,0 +1,385 @@
+/*
+ * Options, the order of the rows, and the janitor: the process that was started forks, the child
+ * measures, and the parent removes the working directory once every process has ended, whatever
+ * happened to the child.
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "report.h"
+
+#define ROUNDS       9
+#define ROUNDS_QUICK 3
+
+static const struct {
+	const char *name;
+	void (*run)(const struct bench *bench);
+} rows[] = {
+	{"session", row_session},   {"call", row_call},        {"callers", row_callers},
+	{"bulk", row_bulk},         {"restart", row_restart},  {"list", row_list},
+	{"idle", row_idle},         {"echo", row_echo_memory}, {"start", row_start},
+	{"discover", row_discover}, {"gpt2", row_gpt2},
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_MARKDOWN };
+
+struct options {
+	const char *row; /* NULL: all */
+	enum format format;
+};
+
+static volatile sig_atomic_t worker_pid;
+
+/* ---- what everything uses -------------------------------------------------------------------- */
+
+void
+bench_die(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	fputs("plugbench: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	_exit(1);
+}
+
+void
+bench_progress(const char *format, ...)
+{
+	va_list args;
+
+	fputs("plugbench: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+size_t
+bench_count(const struct bench *bench, size_t normal)
+{
+	if (!bench->quick)
+		return normal;
+	return normal < 20 ? 1 : normal / 20;
+}
+
+double
+bench_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+void
+bench_path(char *path, size_t size, const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(path, size, format, args);
+	va_end(args);
+	if (length < 0 || (size_t)length >= size)
+		bench_die("%s…: longer than %zu bytes", path, size - 1);
+}
+
+int
+bench_make_dir(const char *path)
+{
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+static void
+print_usage(FILE *out)
+{
+	fputs("usage: plugbench [--row NAME] [--rounds N] [--quick] [--json | --markdown]\n"
+	      "                 [--peers DIR] [--pin shared|split] [--build-dir DIR]\n"
+	      "\n"
+	      "Measures plugd and its floors side by side and prints a table.\n"
+	      "\n"
+	      "  --row NAME       only this row, one of:",
+	      out);
+	for (size_t i = 0; i < ROWS; i++)
+		fprintf(out, " %s", rows[i].name);
+	fprintf(out,
+		"\n"
+		"  --rounds N       default %d, or %d with --quick\n"
+		"  --quick          a look whether all works; the figures mean little\n"
+		"  --json           one JSON document on standard output\n"
+		"  --markdown       the table as Markdown\n"
+		"  --peers DIR      holds the peers' programs (goplugin/); Go and its packages are "
+		"needed\n"
+		"  --pin shared     every process on both of two processors (default)\n"
+		"  --pin split      caller and plugd on one, the plugin on the other\n"
+		"  --build-dir DIR  holds bin/plugd and plugins/; default: where this program was "
+		"built\n"
+		"\n"
+		"Exit status: 0 measured, whether the reach is met or missed; 1 something does not "
+		"work; 2 usage.\n",
+		ROUNDS, ROUNDS_QUICK);
+}
+
+static int
+usage_error(const char *what)
+{
+	fprintf(stderr, "plugbench: %s; see plugbench --help\n", what);
+	return 2;
+}
+
+static bool
+is_row(const char *name)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (!strcmp(rows[i].name, name))
+			return true;
+	return false;
+}
+
+static bool
+parse_rounds(const char *text, unsigned *ret)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	if (end == text || *end || value < 1 || value > 1000)
+		return false;
+	*ret = (unsigned)value;
+	return true;
+}
+
+enum {
+	OPT_ROW = 256,
+	OPT_ROUNDS,
+	OPT_QUICK,
+	OPT_JSON,
+	OPT_MARKDOWN,
+	OPT_PEERS,
+	OPT_PIN,
+	OPT_BUILD
+};
+
+static const struct option long_options[] = {
+	{"row", required_argument, NULL, OPT_ROW},
+	{"rounds", required_argument, NULL, OPT_ROUNDS},
+	{"quick", no_argument, NULL, OPT_QUICK},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"markdown", no_argument, NULL, OPT_MARKDOWN},
+	{"peers", required_argument, NULL, OPT_PEERS},
+	{"pin", required_argument, NULL, OPT_PIN},
+	{"build-dir", required_argument, NULL, OPT_BUILD},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int
+set_build_dir(struct bench *bench, const char *dir)
+{
+	if (realpath(dir, bench->build_dir))
+		return -1;
+	fprintf(stderr, "plugbench: %s: %s\n", dir, strerror(errno));
+	return 1;
+}
+
+/* -1: go on; else the exit status. */
+static int
+take_option(int option, struct bench *bench, struct options *options)
+{
+	switch (option) {
+	case OPT_ROW:
+		options->row = optarg;
+		return is_row(optarg) ? -1 : usage_error("--row: no such row");
+	case OPT_ROUNDS:
+		return parse_rounds(optarg, &bench->rounds)
+			       ? -1
+			       : usage_error("--rounds: expected 1 to 1000");
+	case OPT_QUICK:
+		bench->quick = true;
+		return -1;
+	case OPT_JSON:
+		options->format = FORMAT_JSON;
+		return -1;
+	case OPT_MARKDOWN:
+		options->format = FORMAT_MARKDOWN;
+		return -1;
+	case OPT_PEERS:
+		bench->peers_dir = optarg;
+		return -1;
+	case OPT_PIN:
+		bench->pin = strcmp(optarg, "split") ? PIN_SHARED : PIN_SPLIT;
+		return strcmp(optarg, "split") && strcmp(optarg, "shared")
+			       ? usage_error("--pin: expected shared or split")
+			       : -1;
+	case OPT_BUILD:
+		return set_build_dir(bench, optarg);
+	case 'h':
+		print_usage(stdout);
+		return 0;
+	default:
+		return usage_error("that is not understood");
+	}
+}
+
+static int
+parse(int argc, char **argv, struct bench *bench, struct options *options)
+{
+	int option, status = -1;
+
+	while (status < 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) >= 0)
+		status = take_option(option, bench, options);
+	if (status < 0 && optind < argc)
+		status = usage_error("unexpected argument");
+	if (!bench->rounds)
+		bench->rounds = bench->quick ? ROUNDS_QUICK : ROUNDS;
+	return status;
+}
+
+/* ---- surroundings ---------------------------------------------------------------------------- */
+
+/* BUILD/bin/plugbench: plugd and the plugins are of the same build. */
+static bool
+find_self(struct bench *bench)
+{
+	ssize_t size = readlink("/proc/self/exe", bench->self, sizeof(bench->self) - 1);
+	char *slash;
+
+	if (size <= 0)
+		return false;
+	bench->self[size] = '\0';
+	snprintf(bench->build_dir, sizeof(bench->build_dir), "%s", bench->self);
+	for (int i = 0; i < 2 && (slash = strrchr(bench->build_dir, '/')); i++)
+		*slash = '\0';
+	return true;
+}
+
+static void
+find_cpus(struct bench *bench)
+{
+	cpu_set_t allowed;
+	int found = 0;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		bench_die("sched_getaffinity: %s", strerror(errno));
+	for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++)
+		if (CPU_ISSET(cpu, &allowed))
+			bench->cpus[found++] = cpu;
+	if (found == 1)
+		bench->cpus[1] = bench->cpus[0];
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+/* ---- the two processes ----------------------------------------------------------------------- */
+
+static int
+measure(struct bench *bench, const struct options *options)
+{
+	struct report report = {0};
+	struct machine machine;
+	cpu_set_t cpus;
+
+	machine_describe(&machine);
+	find_cpus(bench);
+	cpus = process_caller_cpus(bench);
+	process_pin_self(&cpus);
+	bench->report = &report;
+	for (size_t i = 0; i < ROWS; i++)
+		if (!options->row || !strcmp(options->row, rows[i].name))
+			rows[i].run(bench);
+	machine.load_after = machine_load();
+	switch (options->format) {
+	case FORMAT_JSON:
+		report_json(&report, bench, &machine, stdout);
+		break;
+	case FORMAT_MARKDOWN:
+		report_markdown(&report, bench, &machine, stdout);
+		break;
+	default:
+		report_table(&report, bench, &machine, stdout);
+	}
+	report_fini(&report);
+	return fflush(stdout) ? 1 : 0;
+}
+
+static void
+pass_on(int number)
+{
+	if (worker_pid > 0)
+		kill((pid_t)worker_pid, number);
+}
+
+/* Everything that the worker started is our descendant, and ends with it. */
+static int
+clean_up(const char *work_dir)
+{
+	int status = 0, result = 1;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR)
+		if (pid == worker_pid) {
+			result = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+			worker_pid = 0;
+		}
+	nftw(work_dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return result;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bench bench = {.work_dir = "/tmp/plugbench-XXXXXX"};
+	struct options options = {0};
+	struct sigaction forward = {.sa_handler = pass_on};
+	pid_t parent = getpid();
+	int status;
+
+	if (argc > 2 && !strcmp(argv[1], "--other"))
+		return bare_other_main(argc - 2, argv + 2);
+	if (!find_self(&bench))
+		bench_die("/proc/self/exe: %s", strerror(errno));
+	status = parse(argc, argv, &bench, &options);
+	if (status >= 0)
+		return status;
+	if (!mkdtemp(bench.work_dir))
+		bench_die("%s: %s", bench.work_dir, strerror(errno));
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	sigaction(SIGINT, &forward, NULL);
+	sigaction(SIGTERM, &forward, NULL);
+	worker_pid = fork();
+	if (worker_pid == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != parent)
+			_exit(1);
+		exit(measure(&bench, &options));
+	}
+	return clean_up(bench.work_dir);
+}

@@ -1,0 +1,86 @@
+#include <jansson.h>
+#include <math.h>
+
+#include "report.h"
+
+/* JSON has no word for what was not measured but null. */
+static json_t *
+number(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *
+percentiles(const struct percentiles *p)
+{
+	if (isnan(p->p50))
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "p50", number(p->p50), "p90", number(p->p90), "p99",
+			 number(p->p99));
+}
+
+static json_t *
+reach(const struct row *row)
+{
+	if (row->reach_of == REACH_NONE)
+		return json_null();
+	return json_pack("{s:s, s:f}", "of", row->reach_of == REACH_RATIO ? "ratio" : "p50",
+			 "at_most", row->reach);
+}
+
+static const char *
+verdict_name(const struct row *row)
+{
+	static const char *const names[] = {
+		[VERDICT_NONE] = "none",
+		[VERDICT_REACHED] = "reached",
+		[VERDICT_MISSED] = "miss",
+		[VERDICT_SKIPPED] = "skipped",
+	};
+
+	return names[bench_verdict(row)];
+}
+
+static json_t *
+row_json(const struct row *row)
+{
+	json_t *floor = json_null();
+
+	if (*row->floor_name)
+		floor = json_pack("{s:s, s:o}", "name", row->floor_name, "value",
+				  percentiles(&row->floor));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:b, s:o, s:s, s:s}",
+			 "name", row->name, "what", row->what, "unit", row->unit, "value",
+			 percentiles(&row->value), "floor", floor, "ratio", number(row->ratio),
+			 "ratio_low", number(row->ratio_low), "ratio_high", number(row->ratio_high),
+			 "rounds", (int)row->rounds, "count", (json_int_t)row->count,
+			 "higher_is_better", (int)row->higher_is_better, "reach", reach(row),
+			 "verdict", verdict_name(row), "note", row->note);
+}
+
+static json_t *
+machine_json(const struct machine *machine)
+{
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:[f, f]}", "cpu", machine->cpu, "processors",
+			 machine->processors, "kernel", machine->kernel, "compiler",
+			 machine->compiler, "libraries", machine->libraries, "load",
+			 machine->load_before, machine->load_after);
+}
+
+void
+report_json(const struct report *report, const struct bench *bench, const struct machine *machine,
+	    FILE *out)
+{
+	json_t *rows = json_array(), *root;
+
+	for (size_t i = 0; i < report->count; i++)
+		json_array_append_new(rows, row_json(&report->rows[i]));
+	root = json_pack("{s:s, s:b, s:i, s:s, s:[i, i], s:o, s:o}", "plugd", machine->plugd,
+			 "quick", (int)bench->quick, "rounds", (int)bench->rounds, "pin",
+			 bench->pin == PIN_SPLIT ? "split" : "shared", "processors", bench->cpus[0],
+			 bench->cpus[1], "machine", machine_json(machine), "rows", rows);
+	if (!root || json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0)
+		bench_die("the report cannot be written");
+	fputc('\n', out);
+	json_decref(root);
+}
