@@ -652,6 +652,111 @@ test_host_version(void **state)
 	manifest_free(m);
 }
 
+/* ---- names: the longest that fits, one byte more, and odd ends ---- */
+
+static bool
+accepts_name(const char *format, char fill, size_t length)
+{
+	char name[300], text[1024];
+
+	memset(name, fill, length);
+	name[length] = '\0';
+	snprintf(text, sizeof(text), format, name);
+	diags_fini(&diags);
+	return manifest_accepts(text);
+}
+
+static void
+test_lengths_of_names(void **state)
+{
+	static const struct {
+		const char *format;
+		size_t longest;
+	} cases[] = {
+		{"plugin: %s\nversion: 1.0.0\ntype: feature\nexec: [x]\n", 63},
+		{MINIMAL "tags: [%s]\n", 63},
+		{MINIMAL "methods: { %s: }\n", 63},
+		{MINIMAL "config: { %s: { type: int } }\n", 63},
+		{MINIMAL "requires: { plugins: [\"%s >1\"] }\n", 63},
+		{MINIMAL "run: { env: { %s: x } }\n", 255},
+		{MINIMAL "author: %s\n", 256},
+		{"plugin: a\nversion: 1.0.0-%s\ntype: feature\nexec: [x]\n", 47},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_true(accepts_name(cases[i].format, 'a', 1));
+		assert_true(accepts_name(cases[i].format, 'a', cases[i].longest));
+		assert_false(accepts_name(cases[i].format, 'a', cases[i].longest + 1));
+		assert_places(&diags);
+	}
+}
+
+static void
+test_odd_names(void **state)
+{
+	static const char *const refused[] = {"-a", "a-", "\"-\"", "a_b", "a.b", "A", "ä", "\"\""};
+	static const char *const fine[] = {"a-b", "1", "0-0", "a--b"};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "plugin: %s\nversion: 1.0.0\ntype: feature\nexec: [x]\n", refused[i]);
+		assert_false(manifest_accepts(text));
+		assert_diag(&diags,
+			    "plugin.yaml:1:9: error: plugin: expected a name of at most 63");
+		diags_fini(&diags);
+	}
+	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "plugin: %s\nversion: 1.0.0\ntype: feature\nexec: [x]\n", fine[i]);
+		assert_true(manifest_accepts(text));
+	}
+}
+
+static void
+test_priorities(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t value; /* -1: refused */
+	} cases[] = {
+		{"0", 0},          {"999", 999}, {"low", 250}, {"normal", 500}, {"high", 750},
+		{"critical", 999}, {"1000", -1}, {"-1", -1},   {"5x", -1},      {"\"5\"", -1},
+		{"5.0", -1},       {"+5", -1},   {"", -1},     {"High", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[256];
+		struct manifest *m;
+
+		diags_fini(&diags);
+		snprintf(text, sizeof(text), MINIMAL "priority: %s\n", cases[i].text);
+		m = parse_manifest(text, &diags);
+		if (!m != (cases[i].value < 0))
+			fail_msg("priority: %s", cases[i].text);
+		if (m)
+			assert_int_equal(m->priority, cases[i].value);
+		manifest_free(m);
+	}
+}
+
+static void
+test_words_of_numbers(void **state)
+{
+	(void)state;
+	assert_string_equal(manifest_type_name(MANIFEST_MODEL), "model");
+	assert_string_equal(manifest_type_name(MANIFEST_GATEWAY), "gateway");
+	assert_string_equal(manifest_type_name(MANIFEST_TYPE_COUNT), "unknown");
+	assert_string_equal(manifest_type_name(-1), "unknown");
+	assert_string_equal(manifest_restart_name(RESTART_ALWAYS), "always");
+	assert_string_equal(manifest_restart_name(RESTART_NEVER), "never");
+	assert_string_equal(manifest_restart_name(RESTART_NEVER + 1), "unknown");
+	assert_string_equal(manifest_restart_name(-1), "unknown");
+}
+
 /* ---- the reference page ---- */
 
 static char *
@@ -702,6 +807,10 @@ main(void)
 		TEST(test_override),
 		TEST(test_bad_override),
 		TEST(test_host_version),
+		TEST(test_lengths_of_names),
+		TEST(test_odd_names),
+		TEST(test_priorities),
+		TEST(test_words_of_numbers),
 		TEST(test_the_documented_example),
 	};
 

@@ -217,6 +217,10 @@ test_overlong_words_are_far(void **state)
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	assert_true(suggest_distance(longer, "a") > 1000000);
+	longer[SUGGEST_NAME_BYTES] = '\0';
+	assert_int_equal(suggest_distance(longer, "a"), SUGGEST_NAME_BYTES - 1);
+	assert_int_equal(suggest_distance("a", longer), SUGGEST_NAME_BYTES - 1);
+	longer[SUGGEST_NAME_BYTES] = 'a';
 	assert_true(suggest_distance("a", longer) > 1000000);
 }
 
