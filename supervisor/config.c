@@ -93,8 +93,7 @@ config_dirs(const struct options *options, const struct settings *settings, stru
 		ret->paths[ret->count++] = settings->plugin_dirs.items[i];
 }
 
-/* ---- discovery
- * ---------------------------------------------------------------------------------------------- */
+/* ---- discovery ---- */
 
 static struct spec *
 make_spec(const struct scan_plugin *found, const struct settings *settings, struct diags *diags)

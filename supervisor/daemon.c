@@ -45,9 +45,7 @@ struct daemon {
 	uint64_t stop_requested_ms;
 };
 
-/* ---- limits
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- limits ---- */
 
 static struct doorman_limits
 door_limits(const struct settings *settings)
@@ -101,8 +99,7 @@ apply_log(const struct daemon *d)
 	log_configure(level, format);
 }
 
-/* ---- between the parts
- * ------------------------------------------------------------------------------------------ */
+/* ---- between the parts ---- */
 
 static void
 on_ready(void *user, struct instance *in)
@@ -232,9 +229,7 @@ static const struct doorman_ops doorman_ops = {
 	.take_token = take_token,
 };
 
-/* ---- configuration
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- configuration ---- */
 
 static plug_err
 discover(struct daemon *d)
@@ -327,9 +322,7 @@ describe(void *user, Plug__DaemonStatus *status)
 	status->config_error = d->config_error;
 }
 
-/* ---- end
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- end ---- */
 
 static void
 on_all_stopped(void *user)
@@ -415,9 +408,7 @@ on_lifeline(struct ev_loop *loop, ev_io *w, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-/* ---- start
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- start ---- */
 
 static bool
 open_runtime_dir(struct daemon *d)

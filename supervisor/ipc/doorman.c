@@ -28,8 +28,7 @@ struct doorman {
 	uint64_t last_number;
 };
 
-/* ---- end of a client
- * --------------------------------------------------------------------------------- */
+/* ---- end of a client ---- */
 
 static void
 client_free(struct client *client)
@@ -89,8 +88,7 @@ on_hello_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 	client_close(w->data, "no CLIENT_HELLO within 5 s");
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------------- */
+/* ---- sending ---- */
 
 static void
 on_writable(struct ev_loop *loop, ev_io *w, int revents)
@@ -163,8 +161,7 @@ client_queued_bytes(const struct client *client)
 	return client->queued_bytes;
 }
 
-/* ---- handshake
- * ---------------------------------------------------------------------------------------------- */
+/* ---- handshake ---- */
 
 static void
 refuse(struct client *client, plug_err code, const char *message)
@@ -241,9 +238,7 @@ greet(struct client *client, const Plug__Envelope *env)
 	welcome(client);
 }
 
-/* ---- receiving
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- receiving ---- */
 
 static void
 receive(struct client *client, const void *bytes, size_t size)
@@ -286,9 +281,7 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-/* ---- the door
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the door ---- */
 
 static unsigned
 count_of_uid(const struct doorman *doorman, uid_t uid)

@@ -71,8 +71,7 @@ violation(struct session *s, plug_err err, const char *reason)
 	s->config.ops->on_violation(s->config.user, err, reason);
 }
 
-/* ---- sending
- * ---------------------------------------------------------------------------------------- */
+/* ---- sending ---- */
 
 static int
 hand_to_nng(struct session *s, const void *bytes, size_t size)
@@ -222,8 +221,7 @@ session_tick(struct session *s)
 		send_ack(s);
 }
 
-/* ---- handshake
- * ------------------------------------------------------------------------------------------ */
+/* ---- handshake ---- */
 
 plug_err
 session_welcome(struct session *s, Plug__Welcome *welcome)
@@ -324,8 +322,7 @@ handle_hello(struct session *s, const Plug__Hello *hello)
 	s->config.ops->on_hello(s->config.user, hello);
 }
 
-/* ---- receiving
- * ------------------------------------------------------------------------------------------- */
+/* ---- receiving ---- */
 
 static void
 lose_connection(struct session *s)
@@ -437,8 +434,7 @@ on_receivable(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-/* ---- connection
- * --------------------------------------------------------------------------------------------- */
+/* ---- connection ---- */
 
 static void
 on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)

@@ -31,8 +31,7 @@
 #define LOOK_EVERY_MS  10000
 #define PING_EVERY_MS  10000 /* of a plugin without vitals */
 
-/* ---- reasons
- * ------------------------------------------------------------------------------------------- */
+/* ---- reasons ---- */
 
 void
 instance_end(struct instance *in, enum process_event event, const char *format, ...)
@@ -48,8 +47,7 @@ instance_end(struct instance *in, enum process_event event, const char *format, 
 	instance_handle(in, event);
 }
 
-/* ---- effects
- * ---------------------------------------------------------------------------------------------- */
+/* ---- effects ---- */
 
 static double
 seconds_of(const struct instance *in)
@@ -206,9 +204,7 @@ instance_handle(struct instance *in, enum process_event event)
 		instance_handle(in, PE_DRAINED);
 }
 
-/* ---- end
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- end ---- */
 
 static void
 on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
@@ -286,9 +282,7 @@ on_process_end(struct ev_loop *loop, ev_io *w, int revents)
 		instance_handle(in, PE_EXITED);
 }
 
-/* ---- session
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- session ---- */
 
 static void
 on_message(void *user, const Plug__Envelope *env)
@@ -353,8 +347,7 @@ const struct session_ops instance_session_ops = {
 	.on_violation = on_violation,
 };
 
-/* ---- watchers and vitals
- * --------------------------------------------------------------------------------------- */
+/* ---- watchers and vitals ---- */
 
 void
 instance_init_watchers(struct instance *in)
@@ -436,9 +429,7 @@ instance_tick(struct instance *in)
 	}
 }
 
-/* ---- for the router
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- for the router ---- */
 
 bool
 instance_takes_calls(const struct instance *in)

@@ -27,8 +27,7 @@ refused(struct why *why, const char *format, ...)
 	return false;
 }
 
-/* ---- HELLO against the manifest
- * ----------------------------------------------------------------------- */
+/* ---- HELLO against the manifest ---- */
 
 static bool
 same(const char *what, const char *said, const char *declared, const char *path, struct why *why)
@@ -130,8 +129,7 @@ take_methods(struct instance *in, const Plug__Hello *hello)
 	return true;
 }
 
-/* ---- WELCOME
- * -------------------------------------------------------------------------------------------- */
+/* ---- WELCOME ---- */
 
 static void
 fill_entry(Plug__ConfigEntry *entry, const struct spec_config *config)
@@ -204,8 +202,7 @@ instance_on_hello(struct instance *in, const Plug__Hello *hello)
 	in->last_tick_ms = clock_mono_ms();
 }
 
-/* ---- afterwards
- * -------------------------------------------------------------------------------------------- */
+/* ---- afterwards ---- */
 
 static void
 on_ready(struct instance *in)

@@ -19,8 +19,7 @@
 
 extern char **environ;
 
-/* ---- environment
- * -------------------------------------------------------------------------------------- */
+/* ---- environment ---- */
 
 struct environment {
 	char **items;
@@ -91,9 +90,7 @@ add_own(struct environment *env, const struct instance *in, const char *url)
 	env_set(env, PLUG_ENV_CLIENT_TOKEN, text);
 }
 
-/* ---- parts
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- parts ---- */
 
 static int
 vitals_new(void)
@@ -180,9 +177,7 @@ out:
 	return err;
 }
 
-/* ---- start
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- start ---- */
 
 static struct instance *
 instance_new(struct plugin *plugin)
@@ -267,9 +262,7 @@ instance_start(struct plugin *plugin, char *why, size_t why_size, struct instanc
 	return PLUG_OK;
 }
 
-/* ---- end
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- end ---- */
 
 void
 instance_free(struct instance *in)

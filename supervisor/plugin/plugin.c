@@ -82,8 +82,7 @@ plugin_word(const struct plugin *plugin)
 	return lc_slot_word(plugin->slot);
 }
 
-/* ---- effects
- * ---------------------------------------------------------------------------------------------- */
+/* ---- effects ---- */
 
 static void
 arm_backoff(struct plugin *plugin)
@@ -203,8 +202,7 @@ plugin_handle(struct plugin *plugin, enum slot_event event)
 	perform(plugin, effects);
 }
 
-/* ---- from the instance
- * ---------------------------------------------------------------------------------------- */
+/* ---- from the instance ---- */
 
 void
 plugin_instance_ready(struct plugin *plugin)
@@ -306,9 +304,7 @@ plugin_instance_gone(struct plugin *plugin, struct instance *in)
 		note_decision(plugin, crash);
 }
 
-/* ---- for people
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- for people ---- */
 
 void
 plugin_next_text(const struct plugin *plugin, char *text, size_t size)

@@ -106,8 +106,7 @@ registry_has_pid(const struct registry *registry, pid_t pid)
 	return false;
 }
 
-/* ---- bad ones
- * --------------------------------------------------------------------------------------------- */
+/* ---- bad ones ---- */
 
 static void
 add_error(void *context, const char *text)
@@ -146,8 +145,7 @@ bad_plugin_free(struct bad_plugin *bad)
 	free(bad);
 }
 
-/* ---- what a scan found
- * ------------------------------------------------------------------------------------- */
+/* ---- what a scan found ---- */
 
 static void
 insert_sorted(struct registry *registry, struct plugin *plugin)
@@ -197,9 +195,7 @@ registry_update(struct registry *registry, struct spec **specs, size_t count, si
 	registry_changed(registry);
 }
 
-/* ---- starting
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- starting ---- */
 
 struct plugin *
 registry_waits_for(const struct registry *registry, const struct plugin *plugin)
@@ -300,9 +296,7 @@ start_wanted(struct registry *registry)
 	give_up_waiting(registry);
 }
 
-/* ---- stopping
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- stopping ---- */
 
 static bool
 is_required_by_another(const struct registry *registry, const struct plugin *plugin)

@@ -42,8 +42,7 @@ spec_method(const struct spec *spec, const char *name)
 	return NULL;
 }
 
-/* ---- the program
- * ----------------------------------------------------------------------------------------- */
+/* ---- the program ---- */
 
 static const char *
 find_in_path(struct arena *arena, const char *name)
@@ -106,8 +105,7 @@ find_required_programs(struct spec *spec, struct diags *diags)
 	return all;
 }
 
-/* ---- copies in the shape the daemon wants
- * ------------------------------------------------------------------- */
+/* ---- copies in the shape the daemon wants ---- */
 
 static void
 fill_argv(struct spec *spec)

@@ -45,8 +45,7 @@ static const struct ticket_ops waiter_ticket_ops = {
 	.on_client_gone = on_abandoned,
 };
 
-/* ---- the answer
- * --------------------------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 static bool
 reached(const struct plugin *plugin, Plug__Action action)
@@ -127,9 +126,7 @@ wait_for(const struct control_ctx *ctx, struct plugin *plugin, Plug__Action acti
 	return true;
 }
 
-/* ---- acting
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- acting ---- */
 
 static void
 join_error(void *context, const char *line)

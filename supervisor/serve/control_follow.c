@@ -9,9 +9,7 @@
 #define FOLLOW_QUEUE \
 	(256u * 1024) /* a follower that reads slower than this loses lines, not its connection */
 
-/* ---- logs
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- logs ---- */
 
 struct log_follower {
 	struct ticket ticket;
@@ -178,9 +176,7 @@ control_logs(const struct control_ctx *ctx, const Plug__LogsRequest *request)
 		follow_log(ctx, plugin);
 }
 
-/* ---- events
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 struct event_follower {
 	struct ticket ticket;

@@ -14,9 +14,7 @@
 	type *items = arena_array(arena, (count) + 1, sizeof(type)); \
 	type **pointers = arena_array(arena, (count) + 1, sizeof(type *))
 
-/* ---- info
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- info ---- */
 
 static void
 fill_methods(Plug__PluginInfo *info, const struct plugin *plugin, struct arena *arena)
@@ -148,9 +146,7 @@ control_info(const struct control_ctx *ctx, const Plug__InfoRequest *request)
 	arena_fini(&arena);
 }
 
-/* ---- stats
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- stats ---- */
 
 static void
 fill_method_stats(Plug__MethodStats *message, const struct stats_method *method)
@@ -251,9 +247,7 @@ control_stats(const struct control_ctx *ctx, const Plug__StatsRequest *request)
 	send_stats(ctx, NULL, false);
 }
 
-/* ---- crashes
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- crashes ---- */
 
 static void
 fill_crash_calls(Plug__Crash *message, struct crash *crash, struct arena *arena)

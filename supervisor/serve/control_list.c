@@ -29,9 +29,7 @@ control_fill_line(Plug__PluginLine *line, const struct plugin *plugin)
 		line->rss_bytes = proc.rss_bytes;
 }
 
-/* ---- list
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- list ---- */
 
 #define LINES_AT_A_TIME 64
 #define BAD_AT_A_TIME   8
@@ -103,9 +101,7 @@ control_list(const struct control_ctx *ctx, const Plug__ListRequest *request)
 	send_lines(ctx, &list, false);
 }
 
-/* ---- status
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 static void
 fill_daemon(const struct control_ctx *ctx, Plug__DaemonStatus *status)

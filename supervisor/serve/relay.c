@@ -113,8 +113,7 @@ relay_age_ms(const struct relay *relay)
 	return (clock_mono_ns() - relay->started_ns) / 1000000u;
 }
 
-/* ---- to the plugin
- * ---------------------------------------------------------------------------------------- */
+/* ---- to the plugin ---- */
 
 static plug_err
 send_call(struct relay *relay, const struct relay_part *part)
@@ -180,8 +179,7 @@ relay_cancel(struct relay *relay, plug_err reason)
 	instance_send(relay->instance, &env);
 }
 
-/* ---- to the client
- * ----------------------------------------------------------------------------------------- */
+/* ---- to the client ---- */
 
 void
 relay_answer(struct relay *relay, plug_err outcome, const char *message)

@@ -52,8 +52,7 @@ finish_printf(struct relay *relay, plug_err outcome, const char *format, ...)
 	finish(relay, outcome, message);
 }
 
-/* ---- where to
- * ------------------------------------------------------------------------------------------- */
+/* ---- where to ---- */
 
 static bool
 may_wait(const struct plugin *plugin)
@@ -176,8 +175,7 @@ dispatch_queue(struct plugin *plugin)
 		dispatch(LIST_FIRST(&plugin->queue, struct relay, node), plugin->instance);
 }
 
-/* ---- from a client
- * ---------------------------------------------------------------------------------------- */
+/* ---- from a client ---- */
 
 static void
 set_deadline(struct relay *relay, uint64_t timeout_us)
@@ -303,8 +301,7 @@ router_call(struct router *router, struct client *client, uint64_t id, const Plu
 		route(relay);
 }
 
-/* ---- from an instance
- * ------------------------------------------------------------------------------------- */
+/* ---- from an instance ---- */
 
 /* Tell the plugin that bytes have left plugd; in larger steps, so that small answers cost no
  * message. */
@@ -503,9 +500,7 @@ router_describe_calls(struct instance *in, struct crash_call *calls, size_t max)
 	return count;
 }
 
-/* ---- deadlines
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- deadlines ---- */
 
 static void
 report_hung(struct relay *relay)
