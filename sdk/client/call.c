@@ -7,7 +7,7 @@
 
 #define MESSAGE_OVERHEAD 512 /* memory of a small piece besides its payload, about */
 
-/* ---- messages -------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static struct plugc_message *
 message_new(Plug__Envelope *env)
@@ -63,8 +63,7 @@ append(uint8_t **buf, size_t *size, size_t *capacity, const void *data, size_t m
 	return PLUG_OK;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 void
 plugc_call_init(struct plugc_call *call, bool blocking)
@@ -132,8 +131,7 @@ plug_reply_free(struct plug_reply *reply)
 	free(whole);
 }
 
-/* ---- ends
- * ------------------------------------------------------------------------------------------ */
+/* ---- ends ---- */
 
 static void
 end_with(struct plug_client *client, struct plugc_call *call, plug_err outcome,
@@ -219,8 +217,7 @@ plugc_call_expire(struct plug_client *client, struct plugc_call *call, uint64_t 
 			(unsigned long long)call->timeout_ms);
 }
 
-/* ---- what comes
- * -------------------------------------------------------------------------------------- */
+/* ---- what comes ---- */
 
 /* Without memory for it the reply is lost, and the call says so. */
 static void

@@ -10,8 +10,7 @@
 
 static atomic_uint_least64_t serials;
 
-/* ---- open, close -------------------------------------------------------------------------------
- */
+/* ---- open, close ---- */
 
 static plug_err
 read_config(const struct plug_client_config *given, struct plug_client_config *ret)
@@ -136,8 +135,7 @@ plug_client_server_version(const struct plug_client *client)
 	return client->server_version;
 }
 
-/* ---- blocking calls
- * ------------------------------------------------------------------------------ */
+/* ---- blocking calls ---- */
 
 void
 plugc_start(struct plug_client *client, struct plugc_call *call, uint64_t timeout_ms)

@@ -48,8 +48,7 @@ plugc_poll_ms(uint64_t now_ns, uint64_t until_ns)
 	return ms > 1000 * 1000 ? 1000 * 1000 : (int)ms;
 }
 
-/* ---- connect ------------------------------------------------------------------------------------
- */
+/* ---- connect ---- */
 
 static struct timeval
 to_timeval(uint32_t ms)
@@ -161,13 +160,12 @@ plugc_connect(struct plug_client *client, bool block)
 	}
 	client->fd = fd;
 	client->state = PLUGC_GREETING;
-	client->broken = false;
+	client->broken = client->reset = false;
 	client->greeting_deadline_ns = plugc_after_ms(plugc_now_ns(), client->connect_timeout_ms);
 	return plugc_greet(client);
 }
 
-/* ---- lose ---------------------------------------------------------------------------------------
- */
+/* ---- lose ---- */
 
 static void
 drop_cancels(struct plug_client *client)
@@ -205,8 +203,7 @@ lose_call(struct plugc_call *call, void *arg)
 		plugc_message_free(call->assembling);
 		call->assembling = NULL;
 		call->retried = true; /* plugd never had all of it, so nothing was executed */
-		call->out.sent = 0;
-		call->out.started = false;
+		plugc_out_rewind(client, &call->out);
 	} else {
 		plugc_call_end(client, call, loss->err, "%s", client->text);
 	}
@@ -226,14 +223,13 @@ plugc_lose(struct plug_client *client, plug_err err, const char *format, ...)
 	close(client->fd);
 	client->fd = -1;
 	client->state = PLUGC_DOWN;
-	client->broken = false;
+	client->broken = client->reset = false;
 	client->lost = plugc_fail(client, err, "%s: %s", client->address.path, text);
 	drop_cancels(client);
 	plugc_table_each(client, lose_call, &loss);
 }
 
-/* ---- receive
- * ---------------------------------------------------------------------------------------- */
+/* ---- receive ---- */
 
 static ssize_t
 wait_and_receive(struct plug_client *client, uint64_t now_ns, uint64_t until_ns)
@@ -287,8 +283,8 @@ plugc_read(struct plug_client *client, uint64_t until_ns)
 	}
 	if (size == 0) {
 		plugc_lose(client, PLUG_EUNREACHABLE, "plugd closed the connection");
-	} else if (saved == ECONNRESET && !client->broken) {
-		client->broken = true; /* it is reported before what came earlier */
+	} else if (saved == ECONNRESET && !client->reset) {
+		client->broken = client->reset = true; /* reported once, before what came earlier */
 		return true;
 	} else if (client->broken || (saved != EAGAIN && saved != EINTR)) {
 		plugc_lose(client, PLUG_EUNREACHABLE, "the connection to plugd was lost");

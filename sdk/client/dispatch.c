@@ -24,7 +24,8 @@ call_new(const struct plugc_out *out)
 	call->out.payload = (uint8_t *)at + plugin + method + type;
 	if (out->size)
 		memcpy(at + plugin + method + type, out->payload, out->size);
-	call->out.size = call->out.copied = out->size;
+	call->out.size = out->size;
+	call->out.copied = true;
 	return call;
 }
 
@@ -106,8 +107,7 @@ plug_client_cancel(struct plug_client *client, uint64_t id)
 	return PLUG_OK;
 }
 
-/* ---- callbacks
- * -------------------------------------------------------------------------------------- */
+/* ---- callbacks ---- */
 
 /* False: the call was cancelled. */
 static bool
@@ -166,8 +166,7 @@ plugc_run_ready(struct plug_client *client)
 	}
 }
 
-/* ---- deadlines
- * ------------------------------------------------------------------------------------------ */
+/* ---- deadlines ---- */
 
 struct expiry {
 	struct plug_client *client;
@@ -198,8 +197,7 @@ expire_all(struct plug_client *client)
 	client->next_deadline_ns = expiry.next;
 }
 
-/* ---- the loop's view
- * ---------------------------------------------------------------------------------------- */
+/* ---- the loop's view ---- */
 
 int
 plug_client_fd(const struct plug_client *client)

@@ -32,11 +32,12 @@
 #define PLUGC_FIELD_BYTES  1024 /* longest plugin, method or content type sent */
 #define PLUGC_TEXT_BYTES   1024 /* longest message made here */
 #define PLUGC_DISPATCH_MAX 64   /* packets in one plug_client_dispatch() */
+#define PLUGC_FLUSH_MAX    64   /* messages sent in a row before input gets its turn */
 #define PLUGC_NEVER        UINT64_MAX
 
 enum plugc_state { PLUGC_DOWN, PLUGC_CONNECTING, PLUGC_GREETING, PLUGC_READY };
 
-/* ---- what is to be sent ------------------------------------------------------------------ */
+/* ---- what is to be sent ---- */
 
 /* One call, request or cancel until the kernel has all of it. */
 struct plugc_out {
@@ -48,11 +49,11 @@ struct plugc_out {
 	const char *plugin, *method, *content_type;
 	const uint8_t *payload;
 	size_t size, sent; /* payload bytes */
-	size_t copied;     /* bytes counted in client->out_bytes */
+	bool copied;       /* the payload is memory of ours, and counts in client->out_bytes */
 	bool queued, started;
 };
 
-/* ---- what came ----------------------------------------------------------------------------- */
+/* ---- what came ---- */
 
 /* One complete Reply or Response. */
 struct plugc_message {
@@ -113,7 +114,7 @@ struct plug_client {
 
 	enum plugc_state state;
 	int fd;
-	bool broken, reading, flushing, closing, more_input;
+	bool broken, reset, reading, flushing, closing, more_input;
 	uint64_t greeting_deadline_ns;
 	uint64_t call_bytes;
 	char server_version[64];
@@ -134,14 +135,14 @@ struct plug_client {
 	uint8_t in[PLUG_MESSAGE_BYTES + 1]; /* one more, to notice a longer packet */
 };
 
-/* ---- failure.c ------------------------------------------------------------------------------ */
+/* ---- failure.c ---- */
 
 /* Note a failure for plug_client_error_text() and return err.  client NULL: of
  * plug_client_open(), no lock needed. */
 plug_err plugc_fail(struct plug_client *client, plug_err err, const char *format, ...)
 	PLUG_PRINTF(3, 4);
 
-/* ---- table.c: calls by id ---------------------------------------------------------------- */
+/* ---- table.c: calls by id ---- */
 
 plug_err plugc_table_init(struct plug_client *client);
 void plugc_table_fini(struct plug_client *client);
@@ -153,7 +154,7 @@ void plugc_table_remove(struct plug_client *client, struct plugc_call *call);
 void plugc_table_each(struct plug_client *client, void (*fn)(struct plugc_call *, void *),
 		      void *arg);
 
-/* ---- call.c: what happens to one call ------------------------------------------------------ */
+/* ---- call.c: what happens to one call ---- */
 
 void plugc_call_init(struct plugc_call *call, bool blocking);
 
@@ -178,7 +179,7 @@ void plugc_call_expire(struct plug_client *client, struct plugc_call *call, uint
 struct plug_payload plugc_message_payload(const struct plugc_message *message);
 void plugc_message_free(struct plugc_message *message);
 
-/* ---- out.c: the queue to plugd -------------------------------------------------------------- */
+/* ---- out.c: the queue to plugd ---- */
 
 /* Fill call->out from a request, whose strings are checked.  Refusals set the error text. */
 plug_err plugc_out_prepare(struct plug_client *client, struct plugc_call *call,
@@ -187,14 +188,18 @@ plug_err plugc_out_prepare(struct plug_client *client, struct plugc_call *call,
 void plugc_out_add(struct plug_client *client, struct plugc_out *out);
 void plugc_out_remove(struct plug_client *client, struct plugc_out *out);
 
+/* What is queued is to be sent from its beginning. */
+void plugc_out_rewind(struct plug_client *client, struct plugc_out *out);
+
 /* Tell plugd that nobody waits for id.  Lost quietly when memory is out: plugd's own deadline
  * remains. */
 void plugc_out_cancel(struct plug_client *client, uint64_t id, plug_err reason);
 
-/* Send what the kernel takes now.  Sets client->broken when the other end is gone. */
+/* Send what the kernel takes now, up to PLUGC_FLUSH_MAX messages.  Sets client->broken when the
+ * other end is gone. */
 void plugc_flush(struct plug_client *client);
 
-/* ---- connection.c: the socket ---------------------------------------------------------------- */
+/* ---- connection.c: the socket ---- */
 
 /*
  * From DOWN to GREETING.  With `block` it may wait for room in plugd's backlog, the lock released.
@@ -214,14 +219,14 @@ void plugc_lose(struct plug_client *client, plug_err err, const char *format, ..
  */
 bool plugc_read(struct plug_client *client, uint64_t until_ns);
 
-/* ---- session.c ------------------------------------------------------------------------------- */
+/* ---- session.c ---- */
 
 plug_err plugc_greet(struct plug_client *client); /* sends CLIENT_HELLO */
 
 /* One packet.  Loses the connection when it is not what the protocol allows. */
 void plugc_packet(struct plug_client *client, const uint8_t *data, size_t size);
 
-/* ---- client.c, dispatch.c ------------------------------------------------------------------- */
+/* ---- client.c, dispatch.c ---- */
 
 /* Give a prepared call its id and deadline, and send it as far as possible now. */
 void plugc_start(struct plug_client *client, struct plugc_call *call, uint64_t timeout_ms);
@@ -229,8 +234,7 @@ void plugc_start(struct plug_client *client, struct plugc_call *call, uint64_t t
 /* Run the callbacks of the event loop's calls.  Releases the lock while they run. */
 void plugc_run_ready(struct plug_client *client);
 
-/* ---- wait.c: blocking calls --------------------------------------------------------------------
- */
+/* ---- wait.c: blocking calls ---- */
 
 /* Called with every complete message of a call, without the lock.  False: cancel. */
 typedef bool (*plugc_on_message)(struct plugc_call *call, struct plugc_message *message);
@@ -244,8 +248,7 @@ void plugc_wait_ready(struct plug_client *client);
 /* Let another waiting thread read when nobody does. */
 void plugc_promote(struct plug_client *client);
 
-/* ---- clock -------------------------------------------------------------------------------------
- */
+/* ---- clock ---- */
 
 uint64_t plugc_now_ns(void);
 uint64_t plugc_after_ms(uint64_t now_ns, uint64_t ms); /* saturating */

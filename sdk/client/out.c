@@ -44,11 +44,17 @@ plugc_out_prepare(struct plug_client *client, struct plugc_call *call,
 	return PLUG_OK;
 }
 
+static size_t
+waiting(const struct plugc_out *out)
+{
+	return out->copied ? out->size - out->sent : 0;
+}
+
 void
 plugc_out_add(struct plug_client *client, struct plugc_out *out)
 {
 	TAILQ_INSERT_TAIL(&client->out, out, link);
-	client->out_bytes += out->copied;
+	client->out_bytes += waiting(out);
 	out->queued = true;
 }
 
@@ -58,8 +64,17 @@ plugc_out_remove(struct plug_client *client, struct plugc_out *out)
 	if (!out->queued)
 		return;
 	TAILQ_REMOVE(&client->out, out, link);
-	client->out_bytes -= out->copied;
+	client->out_bytes -= waiting(out);
 	out->queued = false;
+}
+
+void
+plugc_out_rewind(struct plug_client *client, struct plugc_out *out)
+{
+	plugc_out_remove(client, out);
+	out->sent = 0;
+	out->started = false;
+	plugc_out_add(client, out);
 }
 
 void
@@ -125,10 +140,14 @@ pack_next(struct plug_client *client, struct plugc_out *out, size_t *ret_size, s
 }
 
 static void
-sent_all(struct plug_client *client, struct plugc_out *out)
+sent_some(struct plug_client *client, struct plugc_out *out, size_t payload)
 {
 	plugc_out_remove(client, out);
-	if (out->call)
+	out->started = true;
+	out->sent += payload;
+	if (out->sent < out->size)
+		plugc_out_add(client, out);
+	else if (out->call)
 		out->call->sent = true;
 	else
 		free(out);
@@ -139,9 +158,12 @@ plugc_flush(struct plug_client *client)
 {
 	struct plugc_out *out;
 
-	while (client->state == PLUGC_READY && !client->broken &&
-	       (out = TAILQ_FIRST(&client->out))) {
+	for (int i = 0; i < PLUGC_FLUSH_MAX; i++) {
 		size_t size, payload;
+
+		out = TAILQ_FIRST(&client->out);
+		if (!out || client->state != PLUGC_READY || client->broken)
+			return;
 
 		if (pack_next(client, out, &size, &payload) != PLUG_OK) {
 			plugc_call_end(client, out->call, PLUG_ETOOLARGE,
@@ -155,13 +177,6 @@ plugc_flush(struct plug_client *client)
 			client->broken = errno != EAGAIN;
 			return;
 		}
-		out->started = true;
-		out->sent += payload;
-		if (out->sent == out->size) {
-			sent_all(client, out);
-		} else {
-			plugc_out_remove(client, out);
-			plugc_out_add(client, out);
-		}
+		sent_some(client, out, payload);
 	}
 }

@@ -6,8 +6,9 @@
 
 #include "internal.h"
 
-#define PUSH_MS 1000 /* after which a thread that waits for room looks whether it is still needed \
-		      */
+#define PUSH_MS                                                                           \
+	1000 /* after which a thread that waits for room looks whether it is still needed \
+	      */
 
 void
 plugc_promote(struct plug_client *client)

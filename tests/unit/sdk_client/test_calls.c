@@ -11,7 +11,8 @@ take_call(struct peer *peer, uint8_t **ret_data, size_t *ret_size)
 	uint8_t *data = malloc(PLUG_CALL_BYTES);
 	size_t size = env->call->payload.len;
 
-	memcpy(data, env->call->payload.data, size);
+	if (size)
+		memcpy(data, env->call->payload.data, size);
 	plug_envelope_free(env);
 	while (more) {
 		env = peer_expect(peer, PLUG__ENVELOPE__BODY_CHUNK);
@@ -195,8 +196,7 @@ test_refused_before_sending(void **state)
 	peer_stop(&peer);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------- */
+/* ---- streams ---- */
 
 static void
 stream(struct peer *peer)
@@ -390,8 +390,7 @@ test_call_from_a_piece_callback(void **state)
 	peer_stop(&peer);
 }
 
-/* ---- limits and deadlines
- * --------------------------------------------------------------------------- */
+/* ---- limits and deadlines ---- */
 
 static void
 too_much(struct peer *peer)

@@ -20,8 +20,7 @@ answer(struct peer *peer)
 	peer_reply(peer, (struct peer_reply){.id = call_id(peer), .text = "fine"});
 }
 
-/* ---- malformed ----------------------------------------------------------------------------------
- */
+/* ---- malformed ---- */
 
 static void
 say_garbage(struct peer *peer, uint64_t id)
@@ -181,8 +180,7 @@ test_unknown_ids_are_ignored(void **state)
 	peer_stop(&peer);
 }
 
-/* ---- death
- * ------------------------------------------------------------------------------------------ */
+/* ---- death ---- */
 
 static void
 die_after_call(struct peer *peer)
