@@ -191,6 +191,8 @@ def main():
     write_json("tokens.json", token_cases(tok))
     write_json("broken.json", broken_cases(tok))
     write_json("embed.json", [embed_case(model, tok, text) for text in EMBED])
+    for path in GOLDEN.rglob("*.safetensors"):
+        path.chmod(0o644)
     total = sum(f.stat().st_size for f in GOLDEN.rglob("*") if f.is_file())
     print(f"{GOLDEN}: {total} bytes")
 

@@ -117,6 +117,7 @@ def save(model, out, facts):
                for k, v in model.state_dict().items() if k != "lm_head.weight"}
     partial = out / "model.safetensors.partial"
     save_file(tensors, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)
     partial.rename(out / "model.safetensors")
     (out.parent / (out.name + "-facts.json")).write_text(json.dumps(facts, indent=2) + "\n")
 
