@@ -1,0 +1,148 @@
+"""docs/writing-a-plugin.md and docs/protocol.md, done as they say.
+
+A block "```LANGUAGE file=PATH" is written to PATH, in the order of the page.  A block "```console" is typed: a line that
+begins with "$ " is a command, the lines after it are what it prints, in which "…" stands for anything.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from plugtest import build
+
+DOCS = build.SOURCE / "docs"
+BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.S | re.M)
+
+
+def blocks(page):
+    found = BLOCK.findall((DOCS / page).read_text())
+    assert found, f"no block in {page}"
+    return found
+
+
+def commands(text):
+    """[(command, what it prints)]"""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+def pattern(lines):
+    """A line that is only "…" stands for any number of lines."""
+    parts = []
+    for line in lines:
+        if line.strip() == "…":
+            parts.append(r"(?:.*\n)*?")
+        else:
+            parts.append(".*".join(re.escape(piece) for piece in line.split("…")) + r"[ ]*\n")
+    return re.compile("".join(parts))
+
+
+class Shell:
+    """One shell for the whole page, so that variables and the directory last."""
+
+    MARK = "@@end of command@@"
+
+    def __init__(self, folder, env):
+        self.process = subprocess.Popen(
+            ["/bin/sh"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=env,
+            text=True,
+        )
+
+    def type(self, command):
+        """Run it; what it printed.  $? is kept for the next command."""
+        self.process.stdin.write(f"{command}\n__s=$?; echo {shlex.quote(self.MARK)}; (exit $__s)\n")
+        self.process.stdin.flush()
+        printed = []
+        for line in self.process.stdout:
+            before, mark, _ = line.partition(self.MARK)
+            if mark:
+                return "".join(printed) + before
+            printed.append(line)
+        raise AssertionError(f"the shell ended at: {command}\n{''.join(printed)}")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+def install(prefix):
+    subprocess.run(
+        ["cmake", "--install", str(build.BUILD), "--prefix", str(prefix)], check=True, capture_output=True
+    )
+
+
+def shell_environment(site, prefix):
+    env = site.environment()
+    env["PATH"] = f"{prefix / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    env["CMAKE_PREFIX_PATH"] = str(prefix)
+    if build.SANITIZE:  # what links a sanitized library is sanitized itself
+        env["CFLAGS"] = f"-fsanitize={build.SANITIZE}"
+    return env
+
+
+def wait_for_door(shell, folder):
+    """plugd in the background is there when its socket is."""
+    shell.type(f"until [ -S {folder}/run/plugd.sock ]; do kill -0 $! || break; sleep 0.05; done")
+
+
+def test_the_tutorial_does_what_it_says(site, tmp_path):
+    prefix = tmp_path / "prefix"
+    install(prefix)
+    folder = site.root / "t"
+    folder.mkdir()
+    shell = Shell(folder, shell_environment(site, prefix))
+    typed = 0
+    try:
+        for language, path, text in blocks("writing-a-plugin.md"):
+            if path:
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text)
+            elif language == "console":
+                for command, printed in commands(text):
+                    said = shell.type(command)
+                    assert pattern(printed).fullmatch(said), (
+                        f"$ {command}\n--- the page says\n" + "\n".join(printed) + f"\n--- it printed\n{said}"
+                    )
+                    typed += 1
+                    if command.endswith("&"):
+                        wait_for_door(shell, folder)
+        assert typed > 20
+        assert not (folder / "run" / "plugd.sock").exists(), "plugd still runs at the end of the page"
+    finally:
+        shell.type("plugctl shutdown")
+        shell.close()
+
+
+@pytest.mark.parametrize("size", [5, 48 * 1024, 100_000])
+def test_the_python_plugin_of_the_protocol_page(site, size):
+    for _, path, text in blocks("protocol.md"):
+        if path:
+            target = site.plugins / path
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(text)
+            target.chmod(0o755)
+    for module in ("plug_pb2.py", "admin_pb2.py"):
+        shutil.copy(build.BUILD / "tests" / "python" / module, site.plugins / "upper")
+    site.start()
+    site.ready("upper")
+    said = site.ctl("call", "upper", "upper", "--raw", "-c", "text/plain", "-", input=b"plugd" * (size // 5))
+    assert said.status == 0, said.err
+    assert said.out == b"PLUGD" * (size // 5)
+    for _ in range(100):  # more than one acknowledgement's worth
+        assert site.ctl("call", "upper", "upper", "-c", "text/plain", "x").out == "X\n"
+    assert site.status("upper")["generation"] == 1
