@@ -59,6 +59,16 @@ class Rogue:
         fields.update(changes)
         self.send(seq=0, hello=pb.Hello(**fields))
 
+    def come_back(self, **changes):
+        """As nng redials: until the old connection is off plugd's hands and a HELLO is answered."""
+        while True:
+            try:
+                self.reconnect()
+                self.resume(**changes)
+                return self.receive()
+            except (Closed, OSError):
+                time.sleep(0.01)
+
     def resume(self, **changes):
         fields = dict(generation=GENERATION, nonce=self.nonce, received=self.received)
         fields.update(changes)
@@ -78,6 +88,12 @@ class Rogue:
             env = self.receive()
             if env.WhichOneof("body") == kind:
                 return env
+            if env.WhichOneof("body") == "ping":
+                self.send(seq=0, pong=pb.Pong(stamp=env.ping.stamp))
+
+    def take_what_is_there(self):
+        while select.select([self.pair.sock], [], [], 0)[0]:
+            env = self.receive()
             if env.WhichOneof("body") == "ping":
                 self.send(seq=0, pong=pb.Pong(stamp=env.ping.stamp))
 

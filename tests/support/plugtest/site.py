@@ -1,9 +1,11 @@
 """A plugd of a test's own: its directory, its plugins, its processes, its end."""
 
 import collections
+import functools
 import json
 import os
 import pathlib
+import pty
 import re
 import select
 import shutil
@@ -227,6 +229,7 @@ class Site:
         self.spawn(*args, env=env, preexec=preexec)
         self.wait_said("READY=1")
         self._events = None
+        self.__dict__.pop("pid", None)
         return self
 
     @property
@@ -241,6 +244,7 @@ class Site:
         self.followers.append(follower)
         return follower
 
+    @functools.cached_property
     def pid(self):
         """Of plugd itself, the guardian's child."""
         return self.status()["pid"]
@@ -285,6 +289,22 @@ class Site:
             timeout=build.seconds(timeout),
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def ctl_on_terminal(self, *args):
+        """What plugctl writes to a terminal."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            self.ctl_argv(*args), stdout=theirs, stderr=theirs, env=self.environment({"TERM": "xterm"})
+        )
+        os.close(theirs)
+        text = b""
+        try:
+            while part := os.read(ours, 65536):
+                text += part
+        except OSError:
+            pass  # how a terminal ends
+        os.close(ours)
+        return Outcome(process.wait(build.seconds(20)), text.decode("utf-8", "replace"), "")
 
     def ctl_start(self, *args, **keys):
         """plugctl in the background."""
