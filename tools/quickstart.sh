@@ -7,8 +7,8 @@
 # else is in a temporary directory that is removed at the end, whatever happens.
 set -eu
 
-PACKAGES="gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libnng-dev libev-dev
-	libfyaml-dev libjansson-dev libopenblas-dev libutf8proc-dev"
+PACKAGES="gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libnng-dev libev-dev \
+libfyaml-dev libjansson-dev libopenblas-dev libutf8proc-dev"
 START_TRIES=50 # of 0.2 s
 PROMPT="The whole family"
 
@@ -33,7 +33,7 @@ fail()
 	exit 1
 }
 
-# On SIGTERM plugd stops its plugins in order, or kills them when it was told before, as by Ctrl-C, which it gets too.
+# plugd stops its plugins in order.  Ctrl-C reaches it too; asked again a second later, it kills them at once.
 clean_up()
 {
 	status=$?
@@ -77,9 +77,8 @@ as_root()
 
 install_packages()
 {
-	command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
-		fail "this is not Debian: no apt-get. Install the equivalents of these packages, then build as README.md" \
-			"says:" $PACKAGES
+	command -v apt-get >/dev/null ||
+		fail "no apt-get here. Install what these Debian packages hold, then build as README.md says: $PACKAGES"
 	missing=$(missing_packages)
 	if [ -z "$missing" ]; then
 		say "Debian packages: all there"
@@ -158,7 +157,7 @@ show()
 	run call gpt2 generate "prompt=$PROMPT" max_tokens=60 seed=2
 
 	pid=$(model_pid)
-	[ -n "$pid" ] && [ "$pid" -gt 0 ] || fail "no pid of gpt2 in plugctl --json status gpt2"
+	[ "${pid:-0}" -gt 0 ] || fail "no pid of gpt2 in plugctl --json status gpt2"
 	say "Killing the model's process"
 	printf '\n$ kill -KILL %s\n' "$pid"
 	kill -KILL "$pid" || fail "process $pid could not be killed"
