@@ -119,7 +119,8 @@ base_name(char *ret, size_t size)
 			(unsigned long long)info.start_ticks, (unsigned long long)pid_namespace());
 }
 
-/* Of a daemon in another pid namespace nothing can be known, so it is left alone. */
+/* Of a daemon in another pid namespace nothing can be known, so it is left alone.  One that is dead
+ * may wait for an init that is slow to reap it. */
 static bool
 is_of_dead_daemon(const char *name)
 {
@@ -130,7 +131,8 @@ is_of_dead_daemon(const char *name)
 	if (sscanf(name, "plugd-%d-%llu-%llu%n", &pid, &start, &namespace_id, &end) != 3 ||
 	    name[end] || namespace_id != pid_namespace())
 		return false;
-	return proc_read(pid, &info) == PLUG_ENOTFOUND || info.start_ticks != start;
+	return proc_read(pid, &info) == PLUG_ENOTFOUND || info.start_ticks != start ||
+	       info.state == 'Z' || info.state == 'X';
 }
 
 static bool
