@@ -359,7 +359,8 @@ receive_response(struct plug_client *client, struct plugc_call *call, struct plu
 		text = strdup(*plug_str(response->message) ? response->message
 							   : plug_err_text(outcome));
 	if (call->idle_ms)
-		call->deadline_ns = plugc_after_ms(plugc_now_ns(), call->idle_ms);
+		call->deadline_ns = plugc_after_ms(plugc_after_ms(plugc_now_ns(), call->idle_ms),
+						   PLUGC_GRACE_MS);
 	deliver(client, call, message, plug_envelope_size(message->env));
 	if (!more && !call->done)
 		end_with_text(client, call, outcome, text);

@@ -66,8 +66,8 @@ act_on(struct acting *acting, Plug__Action action, const char *name, bool no_wai
 {
 	Plug__Request request = PLUG__REQUEST__INIT;
 	Plug__ActRequest act = PLUG__ACT_REQUEST__INIT;
-	bool own_document = acting->ctl->printed;
-	int status;
+	const char *reason;
+	plug_err err;
 
 	request.body_case = PLUG__REQUEST__BODY_ACT;
 	request.act = &act;
@@ -77,16 +77,15 @@ act_on(struct acting *acting, Plug__Action action, const char *name, bool no_wai
 	act.set = acting->sets;
 	act.n_set = acting->set_count;
 	acting->name = name;
-	acting->ctl->printed = true; /* failures become results, not documents of their own */
-	status = ctl_request(acting->ctl, &request, name, ctl_timeout(acting->ctl, 0), on_result,
-			     acting);
-	acting->ctl->printed = own_document;
-	if (status != CTL_DONE && acting->ctl->json)
-		json_array_append_new(
-			acting->results,
-			json_pack("{s:o, s:o}", "name", out_json_text(name), "error",
-				  out_json_text(plug_client_error_text(acting->ctl->client))));
-	return status;
+	err = ctl_ask(acting->ctl, &request, acting->ctl->timeout_ms, on_result, acting);
+	if (err == PLUG_OK)
+		return CTL_DONE;
+	reason = plug_client_error_text(acting->ctl->client);
+	if (acting->ctl->json)
+		json_array_append_new(acting->results,
+				      json_pack("{s:o, s:o}", "name", out_json_text(name), "error",
+						ctl_error_json(plug_err_name(err), reason)));
+	return ctl_tell(acting->ctl, err, name, reason);
 }
 
 static int

@@ -33,6 +33,7 @@ call(struct ctl *ctl, const struct args *args, const struct payload *payload)
 		reply_end_line(&printer);
 	}
 	plug_reply_free(reply);
+	reply_printer_fini(&printer);
 	if (err == PLUG_OK)
 		return CTL_DONE;
 	return ctl_fail(ctl, err, args->words[0], plug_client_error_text(ctl->client));

@@ -40,24 +40,25 @@ hint(const struct ctl *ctl, plug_err err)
 			       : "`plugctl status` shows what plugd and the plugin are doing";
 	case PLUG_EGONE:
 		return strcmp(verb, "call") == 0 ? "`plugctl crashes` says why it died" : NULL;
-	case PLUG_EUNAVAILABLE:
-		return "`plugctl status NAME` says why, and what happens next";
 	default:
 		return NULL;
 	}
 }
 
-static void
-print_error_json(struct ctl *ctl, plug_err err, const char *subject, const char *reason)
+json_t *
+ctl_error_json(const char *code, const char *reason)
 {
-	json_t *error = json_object();
+	return json_pack("{s:s, s:o}", "code", code, "message", out_json_text(reason));
+}
 
-	json_object_set_new(error, "code",
-			    json_string(err == PLUG_OK ? "USAGE" : plug_err_name(err)));
+static void
+print_error_json(struct ctl *ctl, const char *code, const char *subject, const char *reason)
+{
+	json_t *document = json_pack("{s:o}", "error", ctl_error_json(code, reason));
+
 	if (subject)
-		json_object_set_new(error, "name", out_json_text(subject));
-	json_object_set_new(error, "message", out_json_text(reason));
-	out_json(json_pack("{s:o}", "error", error));
+		json_object_set_new(document, "name", out_json_text(subject));
+	out_json(document);
 	ctl->printed = true;
 }
 
@@ -75,15 +76,22 @@ print_error(const char *subject, const char *reason)
 }
 
 int
-ctl_fail(struct ctl *ctl, plug_err err, const char *subject, const char *reason)
+ctl_tell(const struct ctl *ctl, plug_err err, const char *subject, const char *reason)
 {
 	const char *next = hint(ctl, err);
 
 	print_error(subject, reason);
 	if (next)
 		fprintf(stderr, "plugctl: %s\n", next);
+	return ctl_status(err);
+}
+
+int
+ctl_fail(struct ctl *ctl, plug_err err, const char *subject, const char *reason)
+{
+	ctl_tell(ctl, err, subject, reason);
 	if (ctl->json && !ctl->printed)
-		print_error_json(ctl, err, subject, reason);
+		print_error_json(ctl, plug_err_name(err), subject, reason);
 	return ctl_status(err);
 }
 
@@ -105,7 +113,7 @@ ctl_usage(struct ctl *ctl, const char *format, ...)
 	else
 		fputs("plugctl: see `plugctl help`\n", stderr);
 	if (ctl->json && !ctl->printed)
-		print_error_json(ctl, PLUG_OK, NULL, reason);
+		print_error_json(ctl, "USAGE", NULL, reason);
 	return CTL_USAGE;
 }
 
@@ -138,6 +146,16 @@ ctl_timeout(const struct ctl *ctl, uint64_t fallback_ms)
 	return ctl->timeout_ms ? ctl->timeout_ms : fallback_ms;
 }
 
+plug_err
+ctl_ask(struct ctl *ctl, const Plug__Request *request, uint64_t timeout_ms,
+	plug_on_response on_response, void *user)
+{
+	plug_err err = plug_client_request(ctl->client, request, timeout_ms, on_response, user);
+
+	/* A request is plugd's own: what went away is plugd. */
+	return err == PLUG_EGONE ? PLUG_EUNREACHABLE : err;
+}
+
 int
 ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subject, uint64_t timeout_ms,
 	    plug_on_response on_response, void *user)
@@ -147,9 +165,7 @@ ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subject, 
 
 	if (status != CTL_DONE)
 		return status;
-	err = plug_client_request(ctl->client, request, timeout_ms, on_response, user);
-	if (err == PLUG_EGONE)
-		err = PLUG_EUNREACHABLE; /* a request is plugd's own: it is plugd that went away */
+	err = ctl_ask(ctl, request, timeout_ms, on_response, user);
 	if (err == PLUG_OK)
 		return CTL_DONE;
 	return ctl_fail(ctl, err, subject, plug_client_error_text(ctl->client));

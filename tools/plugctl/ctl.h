@@ -2,6 +2,7 @@
 #ifndef PLUGCTL_CTL_H
 #define PLUGCTL_CTL_H
 
+#include <jansson.h>
 #include <plug/client.h>
 
 #include "admin.h"
@@ -33,9 +34,13 @@ int ctl_connect(struct ctl *ctl);
 
 void ctl_close(struct ctl *ctl);
 
+/* Ask plugd, connected already.  timeout_ms: for each response; 0: none. */
+plug_err ctl_ask(struct ctl *ctl, const Plug__Request *request, uint64_t timeout_ms,
+		 plug_on_response on_response, void *user);
+
 /*
- * Connect and ask.  timeout_ms: for each response; 0: none.  CTL_DONE, or the exit status after the
- * failure of `subject` (a plugin, or NULL) was printed.
+ * Connect and ask.  CTL_DONE, or the exit status after the failure of `subject` (a plugin, or NULL)
+ * was printed.
  */
 int ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subject,
 		uint64_t timeout_ms, plug_on_response on_response, void *user);
@@ -43,14 +48,19 @@ int ctl_request(struct ctl *ctl, const Plug__Request *request, const char *subje
 /* --timeout, else the fallback. */
 uint64_t ctl_timeout(const struct ctl *ctl, uint64_t fallback_ms);
 
-/*
- * Say on stderr that `subject` (may be NULL) failed, why, and what to do next; with --json also
- * {"error":…} on stdout, unless a document is there already.  Returns the exit status for err.
- */
+/* Say on stderr that `subject` (may be NULL) failed, why, and what to do next.  Returns the exit
+ * status for err. */
+int ctl_tell(const struct ctl *ctl, plug_err err, const char *subject, const char *reason);
+
+/* The same; with --json also {"name", "error": {"code", "message"}} on stdout, unless a document is
+ * there already. */
 int ctl_fail(struct ctl *ctl, plug_err err, const char *subject, const char *reason);
 
 /* The same for what was wrong on the command line: CTL_USAGE. */
 int ctl_usage(struct ctl *ctl, const char *format, ...) PLUG_PRINTF(2, 3);
+
+/* {"code", "message"}; the caller's. */
+json_t *ctl_error_json(const char *code, const char *reason);
 
 int ctl_status(plug_err err);
 

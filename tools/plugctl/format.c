@@ -9,23 +9,34 @@
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * (uint64_t)HOUR)
 
+/* "4m12s", or "4m" when nothing is left. */
+static void
+two_units(char buffer[FORMAT_BYTES], uint64_t large, char large_unit, uint64_t small,
+	  char small_unit)
+{
+	if (small)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "%c%02" PRIu64 "%c", large, large_unit,
+			 small, small_unit);
+	else
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "%c", large, large_unit);
+}
+
 const char *
 format_duration(uint64_t ms, char buffer[FORMAT_BYTES])
 {
 	if (ms < SECOND)
 		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "ms", ms);
-	else if (ms < MINUTE)
+	else if (ms < MINUTE && ms % SECOND)
 		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 ".%" PRIu64 "s", ms / SECOND,
 			 ms % SECOND / 100);
+	else if (ms < MINUTE)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "s", ms / SECOND);
 	else if (ms < HOUR)
-		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "m%02" PRIu64 "s", ms / MINUTE,
-			 ms % MINUTE / SECOND);
+		two_units(buffer, ms / MINUTE, 'm', ms % MINUTE / SECOND, 's');
 	else if (ms < DAY)
-		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "h%02" PRIu64 "m", ms / HOUR,
-			 ms % HOUR / MINUTE);
+		two_units(buffer, ms / HOUR, 'h', ms % HOUR / MINUTE, 'm');
 	else
-		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "d%02" PRIu64 "h", ms / DAY,
-			 ms % DAY / HOUR);
+		two_units(buffer, ms / DAY, 'd', ms % DAY / HOUR, 'h');
 	return buffer;
 }
 

@@ -7,7 +7,7 @@
 
 #define FORMAT_BYTES 40 /* enough for each of these */
 
-/* "850ms" "12.3s" "4m12s" "3h05m" "2d04h" */
+/* "850ms" "12.3s" "30s" "4m12s" "3h05m" "2d04h"; what is below the last digit is cut off */
 const char *format_duration(uint64_t ms, char buffer[FORMAT_BYTES]);
 
 /* "7us" "1.25ms" "310ms" "2.1s" */

@@ -13,8 +13,7 @@ struct reader {
 	bool methods_only;
 };
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------ */
+/* ---- JSON ---- */
 
 static json_t *
 method_json(const Plug__InfoMethod *method)
@@ -69,8 +68,7 @@ info_json(const Plug__PluginInfo *info)
 	return json;
 }
 
-/* ---- text
- * ---------------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 static void
 show_text(const char *key, const char *text)
@@ -176,8 +174,7 @@ show_info(const Plug__PluginInfo *info)
 	show_config(info);
 }
 
-/* ---- the verb
- * --------------------------------------------------------------------------------------------- */
+/* ---- the verb ---- */
 
 static bool
 on_info(const Plug__Response *response, void *user)

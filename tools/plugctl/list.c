@@ -64,27 +64,31 @@ on_list(const Plug__Response *response, void *user)
 }
 
 static void
-warn_all_bad(const json_t *bad)
+warn_line(const json_t *text)
+{
+	char *safe = out_escape(json_string_value(text), json_string_length(text));
+
+	fprintf(stderr, "%s\n", safe ? safe : "");
+	free(safe);
+}
+
+static void
+warn_bad(const json_t *bad)
 {
 	size_t i, j;
 	json_t *one, *error;
 
 	json_array_foreach(bad, i, one)
 	{
-		json_array_foreach(json_object_get(one, "errors"), j, error)
-		{
-			char *text =
-				out_escape(json_string_value(error), json_string_length(error));
-
-			fprintf(stderr, "%s\n", text ? text : "");
-			free(text);
-		}
+		json_array_foreach(json_object_get(one, "errors"), j, error) warn_line(error);
+		if (j == 0)
+			warn_line(json_object_get(one, "path"));
 	}
-	if (json_array_size(bad))
+	if (i)
 		fprintf(stderr,
-			"plugctl: %zu plugin(s) cannot be used; correct the files above and run "
+			"plugctl: %zu plugin%s cannot be used; correct the files above and run "
 			"`plugctl reread`\n",
-			json_array_size(bad));
+			i, i == 1 ? "" : "s");
 }
 
 static void
@@ -101,7 +105,7 @@ show(struct listing *listing)
 	else
 		puts("no plugins; `plugctl status` shows where plugd looks for them");
 	fflush(stdout);
-	warn_all_bad(listing->bad);
+	warn_bad(listing->bad);
 }
 
 static int

@@ -75,8 +75,7 @@ out_state_color(const char *state)
 	return OUT_PLAIN;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 /* Bytes at `text` that can be shown as they are; 0: the first byte cannot. */
 static size_t
@@ -167,8 +166,7 @@ out_field(const char *key, const char *format, ...)
 	free(value);
 }
 
-/* ---- JSON
- * --------------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void
 dump(json_t *document, size_t flags)

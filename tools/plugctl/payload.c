@@ -9,8 +9,7 @@
 
 #define INPUT_BYTES_MAX ((size_t)1024 * 1024 * 1024)
 
-/* ---- types -------------------------------------------------------------------------------------
- */
+/* ---- types ---- */
 
 bool
 payload_is_json(const char *content_type)
@@ -27,8 +26,7 @@ payload_is_text(const char *content_type)
 	return strncasecmp(content_type, "text/", 5) == 0;
 }
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static bool
 read_all(FILE *from, const char *name, char **ret, size_t *ret_size, char why[PAYLOAD_WHY_BYTES])
@@ -84,8 +82,7 @@ string_of_file(const char *path, char why[PAYLOAD_WHY_BYTES])
 	return json;
 }
 
-/* ---- JSON
- * ---------------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static json_t *
 parse_json(const char *text, size_t size, const char *what, char why[PAYLOAD_WHY_BYTES])

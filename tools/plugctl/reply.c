@@ -8,6 +8,15 @@
 #include "out.h"
 #include "payload.h"
 
+#define TEXT_BYTES_MAX ((size_t)1024 * 1024)
+
+void
+reply_printer_fini(struct reply_printer *printer)
+{
+	free(printer->text);
+	printer->text = NULL;
+}
+
 /* The JSON in a payload, or NULL when it has none. */
 static json_t *
 json_of(const struct plug_payload *payload)
@@ -77,6 +86,38 @@ print_text(struct reply_printer *printer, const char *text, size_t size)
 		printer->mid_line = text[size - 1] != '\n';
 }
 
+static void
+remember(struct reply_printer *printer, const char *text, size_t size)
+{
+	size_t wanted = printer->text_capacity ? printer->text_capacity : 1024;
+	char *longer = NULL;
+
+	while (wanted < printer->text_size + size)
+		wanted *= 2;
+	if (printer->pieces > 1 && !printer->text)
+		return; /* not all of it is known any more */
+	if (wanted <= TEXT_BYTES_MAX)
+		longer = realloc(printer->text, wanted);
+	if (!longer) {
+		reply_printer_fini(printer);
+		return;
+	}
+	memcpy(longer + printer->text_size, text, size);
+	printer->text = longer;
+	printer->text_size += size;
+	printer->text_capacity = wanted;
+}
+
+static bool
+is_printed(const struct reply_printer *printer, const json_t *json)
+{
+	const json_t *text = json_object_get(json, "text");
+
+	return printer->text && json_is_string(text) &&
+	       json_string_length(text) == printer->text_size &&
+	       memcmp(json_string_value(text), printer->text, printer->text_size) == 0;
+}
+
 void
 reply_end_line(struct reply_printer *printer)
 {
@@ -139,6 +180,7 @@ reply_print_piece(struct reply_printer *printer, const struct plug_payload *piec
 		print_raw(piece);
 	} else if (json_is_string(text)) {
 		print_text(printer, json_string_value(text), json_string_length(text));
+		remember(printer, json_string_value(text), json_string_length(text));
 	} else if (json) {
 		char *line = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
 
@@ -170,7 +212,11 @@ reply_print_result(struct reply_printer *printer, const struct plug_payload *res
 		return;
 	}
 	json = json_of(result);
-	if (json)
+	if (is_printed(printer, json))
+		json_object_del(json, "text");
+	if (json_is_object(json) && json_object_size(json) == 0 && printer->pieces)
+		reply_end_line(printer);
+	else if (json)
 		print_pretty(printer, json);
 	else if (result->size)
 		print_other(printer, result);

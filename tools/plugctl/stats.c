@@ -16,8 +16,7 @@ struct reader {
 	size_t count;
 };
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------ */
+/* ---- JSON ---- */
 
 struct number {
 	const char *key;
@@ -77,8 +76,7 @@ stats_json(const Plug__PluginStats *stats)
 	return json;
 }
 
-/* ---- all plugins, a line each
- * ------------------------------------------------------------------------- */
+/* ---- all plugins, a line each ---- */
 
 static void
 add_row(struct table *table, const Plug__PluginStats *stats, uint64_t now_ms)
@@ -98,8 +96,7 @@ add_row(struct table *table, const Plug__PluginStats *stats, uint64_t now_ms)
 	table_row(table);
 }
 
-/* ---- one plugin
- * ------------------------------------------------------------------------------------------ */
+/* ---- one plugin ---- */
 
 static void
 show_methods(const Plug__PluginStats *stats)
@@ -156,8 +153,7 @@ show_one(const Plug__PluginStats *stats)
 	show_methods(stats);
 }
 
-/* ---- the verb
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the verb ---- */
 
 static bool
 on_stats(const Plug__Response *response, void *user)

@@ -8,8 +8,7 @@
 #include "plugin_json.h"
 #include "verb.h"
 
-/* ---- a plugin
- * ------------------------------------------------------------------------------------ */
+/* ---- a plugin ---- */
 
 static void
 show_calls(const Plug__PluginStatus *status)
@@ -101,8 +100,7 @@ plugin_json(const Plug__PluginStatus *status)
 	return json;
 }
 
-/* ---- plugd
- * ---------------------------------------------------------------------------------------- */
+/* ---- plugd ---- */
 
 static void
 show_daemon(const Plug__DaemonStatus *status)
@@ -161,8 +159,7 @@ daemon_json(const Plug__DaemonStatus *status)
 	return json;
 }
 
-/* ---- the verb
- * --------------------------------------------------------------------------------------- */
+/* ---- the verb ---- */
 
 static bool
 on_status(const Plug__Response *response, void *user)

@@ -26,8 +26,7 @@ struct validation {
 	size_t checked, invalid;
 };
 
-/* ---- what the parser does not check
- * ------------------------------------------------------------------- */
+/* ---- what the parser does not check ---- */
 
 static bool
 is_program(const char *path)
@@ -91,8 +90,7 @@ check_programs(const struct manifest *manifest, struct diags *diags)
 				     programs->items[i]);
 }
 
-/* ---- one manifest
- * ------------------------------------------------------------------------------------------ */
+/* ---- one manifest ---- */
 
 static void
 report(struct validation *validation, const char *path, const struct manifest *manifest,
@@ -183,9 +181,7 @@ validate_file(struct validation *validation, const char *path)
 	diags_fini(&diags);
 }
 
-/* ---- folders
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 /* nftw() has no argument for its function. */
 static struct {

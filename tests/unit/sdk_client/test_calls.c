@@ -112,7 +112,7 @@ check_call_fields(struct peer *peer)
 	MUST(strcmp(env->call->plugin, "echo") == 0);
 	MUST(strcmp(env->call->method, "m") == 0);
 	MUST(strcmp(env->call->content_type, "application/json") == 0);
-	MUST(env->call->timeout_us >= 1000000 && env->call->timeout_us <= 2000000);
+	MUST(env->call->timeout_us > 0 && env->call->timeout_us <= 20000000);
 	MUST(env->id != 0);
 	MUST(env->seq == 0);
 	MUST(env->generation == 0);
@@ -135,7 +135,7 @@ test_failure_has_message_and_no_payload(void **state)
 	(void)state;
 	peer_start(&peer, check_call_fields, NULL);
 	client = peer_client(&peer);
-	request.timeout_ms = 2000;
+	request.timeout_ms = 20000;
 	assert_int_equal(plug_client_call(client, &request, NULL, NULL, &reply), PLUG_ENOMETHOD);
 	assert_int_equal(reply->outcome, PLUG_ENOMETHOD);
 	assert_int_equal(reply->payload.size, 0);
@@ -472,7 +472,7 @@ test_deadline_of_a_silent_plugd(void **state)
 	request.timeout_ms = 150;
 	before = now_ms();
 	assert_int_equal(plug_client_call(client, &request, NULL, NULL, &reply), PLUG_ETIMEOUT);
-	assert_in_range(now_ms() - before, 1150, 2500);
+	assert_in_range(now_ms() - before, 1150, PEER_WAIT_MS);
 	assert_non_null(strstr(reply->message, "150 ms"));
 	plug_reply_free(reply);
 	plug_client_close(client);

@@ -130,7 +130,7 @@ test_stop_following(void **state)
 	peer_stop(&peer);
 }
 
-/* 8 responses 300 ms apart take longer than the 1000 + grace that one may take. */
+/* 8 responses 500 ms apart take longer than the 2000 ms and the grace that one may take. */
 static void
 slow_but_alive(struct peer *peer)
 {
@@ -139,7 +139,7 @@ slow_but_alive(struct peer *peer)
 	peer_welcome(peer);
 	id = take_request(peer);
 	for (int i = 0; i < 8; i++) {
-		usleep(300 * 1000);
+		usleep(500 * 1000);
 		respond(peer, id, i < 7, PLUG_OK, "");
 	}
 	plug_envelope_free(peer_expect(peer, PLUG__ENVELOPE__BODY_REQUEST));
@@ -157,7 +157,7 @@ test_timeout_is_between_responses(void **state)
 	(void)state;
 	peer_start(&peer, slow_but_alive, NULL);
 	client = peer_client(&peer);
-	assert_int_equal(ask(client, 1000, count, &seen), PLUG_OK);
+	assert_int_equal(ask(client, 2000, count, &seen), PLUG_OK);
 	assert_int_equal(seen, 8);
 	assert_int_equal(ask(client, 200, count, &seen), PLUG_ETIMEOUT);
 	plug_client_close(client);

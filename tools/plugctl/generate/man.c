@@ -128,7 +128,7 @@ generate_man(FILE *to)
 	      ".PP\n"
 	      "Tables and colours are for terminals; programs should read \\fB\\-\\-json\\fR.  "
 	      "Failures are told on stderr, with what to do next; with \\fB\\-\\-json\\fR also as "
-	      "{\"error\": {\"code\", \"name\", \"message\"}} on stdout.\n"
+	      "{\"name\", \"error\": {\"code\", \"message\"}} on stdout.\n"
 	      ".SH \"GLOBAL OPTIONS\"\n",
 	      to);
 	for (const struct option_spec *o = global_options; o->name; o++)

@@ -4,8 +4,7 @@
 
 #include "generate.h"
 
-/* ---- bash
- * ---------------------------------------------------------------------------------------- */
+/* ---- bash ---- */
 
 /* What a word becomes, as bash code that ends in a list of candidates. */
 static const char *
@@ -165,8 +164,7 @@ generate_bash(FILE *to)
 	      to);
 }
 
-/* ---- zsh
- * ------------------------------------------------------------------------------------------- */
+/* ---- zsh ---- */
 
 /* Single-quoted text of _arguments: quotes, brackets and colons have meaning there. */
 static void
@@ -311,8 +309,7 @@ generate_zsh(FILE *to)
 	      to);
 }
 
-/* ---- fish
- * ------------------------------------------------------------------------------------------ */
+/* ---- fish ---- */
 
 static void
 fish_text(FILE *to, const char *text)
