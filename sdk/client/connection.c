@@ -193,7 +193,9 @@ lose_call(struct plugc_call *call, void *arg)
 	const struct loss *loss = arg;
 	struct plug_client *client = loss->client;
 
-	if (call->sent && loss->err != PLUG_EPROTO) {
+	if (call->sent && call->is_request && loss->err != PLUG_EPROTO) {
+		plugc_call_end(client, call, PLUG_EGONE, "plugd went away (%s)", client->text);
+	} else if (call->sent && loss->err != PLUG_EPROTO) {
 		plugc_call_end(client, call, PLUG_EGONE,
 			       "plugd went away after the call was sent (%s); it may have been "
 			       "executed",

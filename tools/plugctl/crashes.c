@@ -63,7 +63,7 @@ show_crash(const Plug__Crash *crash, bool first)
 	out_text(plug_str(crash->reason), strlen(plug_str(crash->reason)));
 	out_end(OUT_RED);
 	putchar('\n');
-	out_field("process", "%" PRId64 ", generation %" PRIu32 ", %s after %s%s%s%s", crash->pid,
+	out_field("process", "%" PRId64 ", generation %" PRIu32 ", %s, lived %s%s%s%s", crash->pid,
 		  crash->generation, plug_str(crash->state),
 		  format_duration(crash->uptime_ms, uptime), crash->rss_bytes ? ", " : "",
 		  crash->rss_bytes ? format_size(crash->rss_bytes, size) : "",

@@ -32,8 +32,6 @@ hint(const struct ctl *ctl, plug_err err)
 	const char *verb = ctl->verb ? ctl->verb->name : "";
 
 	switch (err) {
-	case PLUG_EUNREACHABLE:
-		return "--runtime-dir names the directory in which plugd.sock is";
 	case PLUG_ETIMEOUT:
 		return ctl->timeout_ms
 			       ? "give it longer with --timeout"
@@ -130,6 +128,9 @@ ctl_connect(struct ctl *ctl)
 	if (err == PLUG_OK)
 		return CTL_DONE;
 	ctl_fail(ctl, err, NULL, plug_client_error_text(NULL));
+	if (!ctl->runtime_dir)
+		fputs("plugctl: --runtime-dir names the directory in which plugd.sock is\n",
+		      stderr);
 	return err == PLUG_ETIMEOUT ? CTL_NO_PLUGD : ctl_status(err);
 }
 

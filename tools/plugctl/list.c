@@ -1,7 +1,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/suggest.h"
 #include "format.h"
 #include "plugin_json.h"
 #include "table.h"
@@ -9,7 +11,7 @@
 
 struct listing {
 	struct ctl *ctl;
-	bool names_only;
+	bool names_only, filtered;
 	struct table *table;
 	json_t *plugins, *bad;
 	size_t count;
@@ -103,9 +105,29 @@ show(struct listing *listing)
 	if (listing->count)
 		table_print(listing->table);
 	else
-		puts("no plugins; `plugctl status` shows where plugd looks for them");
+		puts(listing->filtered
+			     ? "no plugin matches"
+			     : "no plugins; `plugctl status` shows where plugd looks for them");
 	fflush(stdout);
 	warn_bad(listing->bad);
+}
+
+static bool
+is_type(const char *word)
+{
+	for (const char *const *type = plugin_types; *type; type++)
+		if (strcmp(*type, word) == 0)
+			return true;
+	return false;
+}
+
+static int
+unknown_type(struct ctl *ctl, const char *word)
+{
+	const char *near = suggest_from(word, plugin_types);
+
+	return ctl_usage(ctl, "no type \"%s\"%s%s%s", word, near ? "; did you mean " : "",
+			 near ? near : "", near ? "?" : "");
 }
 
 static int
@@ -123,6 +145,9 @@ run(struct ctl *ctl, const struct args *args)
 	request.list = &list;
 	list.type = (char *)args_text(args, "type", "");
 	list.tag = (char *)args_text(args, "tag", "");
+	listing.filtered = *list.type || *list.tag;
+	if (*list.type && !is_type(list.type))
+		return unknown_type(ctl, list.type);
 	if (ctl->json && listing.names_only)
 		return ctl_usage(ctl, "--names and --json exclude each other");
 	listing.table = table_new(heads);
