@@ -261,10 +261,21 @@ remove_tree(int dir_fd, const char *name)
 	remove_entry(&removal, dir_fd, name, 0);
 }
 
+/* What is no socket is not ours to remove: listening there fails, and says so. */
+static void
+remove_socket(const struct rundir *rundir)
+{
+	struct stat info;
+
+	if (fstatat(rundir->fd, PLUG_SOCKET_NAME, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISSOCK(info.st_mode))
+		unlinkat(rundir->fd, PLUG_SOCKET_NAME, 0);
+}
+
 static plug_err
 renew_content(struct rundir *rundir, struct reason *why)
 {
-	unlinkat(rundir->fd, PLUG_SOCKET_NAME, 0);
+	remove_socket(rundir);
 	remove_tree(rundir->fd, SESSIONS);
 	if (mkdirat(rundir->fd, SESSIONS, 0700) == 0)
 		rundir->sessions_fd = openat(rundir->fd, SESSIONS,
@@ -300,7 +311,7 @@ void
 rundir_close(struct rundir *rundir)
 {
 	if (rundir->lock_fd >= 0) {
-		unlinkat(rundir->fd, PLUG_SOCKET_NAME, 0);
+		remove_socket(rundir);
 		remove_tree(rundir->fd, SESSIONS);
 		unlinkat(rundir->fd, PID_FILE, 0);
 	}

@@ -205,7 +205,7 @@ test_second_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(rundir_open(in_base("twice"), &first, NULL, NULL), PLUG_OK);
-	touch(in_base("twice/plugd.sock"));
+	mknod(in_base("twice/plugd.sock"), S_IFSOCK | 0600, 0);
 	rundir_session_new(&first, &session);
 	rundir_session_path(&first, &session, "p", path, sizeof(path));
 	touch(path);
@@ -252,7 +252,7 @@ test_what_a_dead_daemon_left(void **state)
 			_exit(1);
 		rundir_session_path(&rundir, &session, "p", socket_path, sizeof(socket_path));
 		close(open(socket_path, O_CREAT | O_WRONLY, 0600));
-		close(open(in_base("dead/plugd.sock"), O_CREAT | O_WRONLY, 0600));
+		mknod(in_base("dead/plugd.sock"), S_IFSOCK | 0600, 0);
 		_exit(0); /* as if killed: nothing is closed in order */
 	}
 	waitpid(daemon, &status, 0);
