@@ -90,6 +90,9 @@ test_nothing_is_null(void **state)
 	}
 	assert_int_equal(parse("a: \"\"\n")->first->kind, YAML_SCALAR);
 	assert_int_equal(parse("a: 'null'\n")->first->kind, YAML_SCALAR);
+	assert_string_equal(parse("a: ''''\n")->first->text, "'");
+	assert_string_equal(parse("a: \"x''''y\"\n")->first->text, "x''''y");
+	assert_string_equal(parse("a: x''''y\n")->first->text, "x''''y");
 }
 
 static void
@@ -124,6 +127,9 @@ test_refused(void **state)
 		{"a:\n\t- b\n", ": error: not valid YAML: "},
 		{"a: \"\\0\"\n", "f.yaml:1:4: error: an escape in this text"},
 		{"a: \"\\x1b\"\n", "f.yaml:1:4: error: an escape in this text"},
+		{"a: 'x''''y'\n", "f.yaml:1:4: error: '''' in a text in single quotes"},
+		{"\xc3\xa4: 'x''''y'\n", "f.yaml:1:4: error: '''' in a text in single quotes"},
+		{"'x''''y': a\n", "f.yaml:1:1: error: '''' in a text in single quotes"},
 		{"a: [[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]\n",
 		 ": error: nested deeper than 16 levels"},
 	};
