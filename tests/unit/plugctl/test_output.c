@@ -22,8 +22,7 @@ expect(void (*fn)(void *), void *arg, unsigned columns, const char *expected)
 	free(text);
 }
 
-/* ---- tables
- * --------------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 
 static void
 print_table(void *arg)
@@ -114,8 +113,7 @@ test_small_and_large_tables(void **state)
 	free(text);
 }
 
-/* ---- text that came from a plugin
- * --------------------------------------------------------------------- */
+/* ---- text that came from a plugin ---- */
 
 static void
 print_line(void *arg)
@@ -168,8 +166,7 @@ test_json_text_of_any_bytes(void **state)
 	       "{\"t\":\"a\xef\xbf\xbd\xef\xbf\xbd ü\xef\xbf\xbd\"}\n");
 }
 
-/* ---- replies
- * --------------------------------------------------------------------------------------------- */
+/* ---- replies ---- */
 
 struct scene {
 	bool json, raw;

@@ -152,6 +152,30 @@ peer_send(struct peer *peer, const Plug__Envelope *env)
 	peer_send_bytes(peer, buf, size);
 }
 
+uint64_t
+peer_take_call(struct peer *peer, uint8_t **ret_data, size_t *ret_size)
+{
+	Plug__Envelope *env = peer_expect(peer, PLUG__ENVELOPE__BODY_CALL);
+	uint64_t id = env->id;
+	bool more = env->call->more;
+	uint8_t *data = malloc(PLUG_CALL_BYTES);
+	size_t size = env->call->payload.len;
+
+	if (size)
+		memcpy(data, env->call->payload.data, size);
+	plug_envelope_free(env);
+	while (more) {
+		env = peer_expect(peer, PLUG__ENVELOPE__BODY_CHUNK);
+		memcpy(data + size, env->chunk->data.data, env->chunk->data.len);
+		size += env->chunk->data.len;
+		more = !env->chunk->last;
+		plug_envelope_free(env);
+	}
+	*ret_data = data;
+	*ret_size = size;
+	return id;
+}
+
 static void
 send_reply(struct peer *peer, const struct peer_reply *from, const void *data, size_t size)
 {

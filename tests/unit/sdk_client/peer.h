@@ -58,8 +58,7 @@ void peer_stop(struct peer *peer);
 /* plug_client_open() on the peer's directory; must succeed. */
 struct plug_client *peer_client(struct peer *peer);
 
-/* ---- for scripts ------------------------------------------------------------------------------
- */
+/* ---- for scripts ---- */
 
 void peer_accept(struct peer *peer);  /* and nothing more */
 void peer_welcome(struct peer *peer); /* accept, take the hello, welcome */
@@ -70,6 +69,9 @@ Plug__Envelope *peer_receive(struct peer *peer);
 
 /* The next message, which must be of this kind. */
 Plug__Envelope *peer_expect(struct peer *peer, Plug__Envelope__BodyCase kind);
+
+/* A whole call, chunks joined; its id.  *ret_data is the caller's. */
+uint64_t peer_take_call(struct peer *peer, uint8_t **ret_data, size_t *ret_size);
 
 void peer_send(struct peer *peer, const Plug__Envelope *env);
 void peer_send_bytes(struct peer *peer, const void *data, size_t size);
@@ -88,8 +90,7 @@ void peer_chunk(struct peer *peer, uint64_t id, const void *data, size_t size, b
 void peer_reply_long(struct peer *peer, uint64_t id, const void *data, size_t size, size_t piece,
 		     bool partial);
 
-/* ---- for tests
- * ------------------------------------------------------------------------------------ */
+/* ---- for tests ---- */
 
 static inline struct plug_request
 request_of(const char *method, const void *data, size_t size)

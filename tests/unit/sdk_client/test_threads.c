@@ -6,8 +6,7 @@
 #define THREADS 8
 #define ROUNDS  300
 
-/* ---- a peer that answers everything, in bursts and out of order
- * ------------------------------------ */
+/* ---- a peer that answers everything, in bursts and out of order ---- */
 
 #define HELD 64
 
@@ -154,8 +153,7 @@ test_large_calls(void **state)
 	run_workers(100000);
 }
 
-/* ---- a thread that leaves hands the reading over
- * ------------------------------------------------------- */
+/* ---- a thread that leaves hands the reading over ---- */
 
 static void
 answer_first_late_second(struct peer *peer)
@@ -207,8 +205,7 @@ test_reading_is_handed_over(void **state)
 	}
 }
 
-/* ---- a slow callback holds up nobody
- * ----------------------------------------------------------------------- */
+/* ---- a slow callback holds up nobody ---- */
 
 static void
 piece_then_others(struct peer *peer)
@@ -333,8 +330,7 @@ test_too_slow_callback_ends_its_call(void **state)
 	peer_stop(&peer);
 }
 
-/* ---- death under load
- * --------------------------------------------------------------------------------------- */
+/* ---- death under load ---- */
 
 static void
 die_often(struct peer *peer)
