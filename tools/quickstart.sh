@@ -153,7 +153,7 @@ model_pid()
 show()
 {
 	run list
-	say "Generating text: pieces are printed as the model makes them, then the answer"
+	say "Generating text: pieces are printed as the model makes them, then what else it answers"
 	run call gpt2 generate "prompt=$PROMPT" max_tokens=60 seed=2
 
 	pid=$(model_pid)
