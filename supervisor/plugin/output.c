@@ -27,12 +27,9 @@ void
 output_init(struct output *output, struct ev_loop *loop, int dir_fd, const char *name,
 	    size_t ring_bytes, uint64_t file_bytes, unsigned files)
 {
-	char file_name[80];
-
 	*output = (struct output){.loop = loop, .to_file = dir_fd >= 0};
-	snprintf(file_name, sizeof(file_name), "%s.log", name);
 	logring_init(&output->ring, ring_bytes);
-	logfile_init(&output->file, dir_fd, file_name, file_bytes, files);
+	logfile_init(&output->file, dir_fd, name, file_bytes, files);
 	list_init(&output->followers);
 	ev_timer_init(&output->flush_w, on_flush, FLUSH_SECONDS, 0.);
 	output->flush_w.data = output;
