@@ -178,6 +178,16 @@ take_spec(struct registry *registry, struct spec *spec)
 		log_error("out of memory: a plugin is left out");
 }
 
+/* Its manifest is still there but cannot be used now: what it was before stays in force. */
+static void
+keep_those_that_became_bad(struct registry *registry)
+{
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
+		LIST_FOREACH (one, &registry->bad, struct bad_plugin, node)
+			if (one->path && !strcmp(one->path, plugin->spec->path))
+				plugin->removed = false;
+}
+
 void
 registry_update(struct registry *registry, struct spec **specs, size_t count, size_t limit,
 		struct list *bad)
@@ -187,6 +197,7 @@ registry_update(struct registry *registry, struct spec **specs, size_t count, si
 	count = registry_check(specs, count, limit, &registry->bad);
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
 		plugin->removed = true;
+	keep_those_that_became_bad(registry);
 	for (size_t i = 0; i < count; i++)
 		take_spec(registry, specs[i]);
 	LIST_FOREACH (one, &registry->bad, struct bad_plugin, node)
@@ -222,7 +233,8 @@ void
 registry_autostart(struct registry *registry)
 {
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		if (plugin->spec->autostart && plugin->slot == SS_STOPPED && !plugin->removed)
+		if (plugin->spec->autostart && plugin->slot == SS_STOPPED && !plugin->removed &&
+		    !plugin->last_generation)
 			plugin->start_wanted = true;
 	registry_changed(registry);
 }

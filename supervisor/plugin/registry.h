@@ -37,10 +37,10 @@ struct plugin *registry_find(const struct registry *registry, const char *name);
 const char *registry_suggest(const struct registry *registry, const char *name);
 
 /*
- * What a scan found, all of it: plugins that are new are added, known ones get the new spec, the
- * others are stopped and forgotten.  Takes the specs and the bad ones (struct bad_plugin on a
- * list); a plugin whose requirements cannot be met becomes a bad one too, and so do those above
- * `limit`.
+ * What a scan found, all of it: plugins that are new are added, known ones get the new spec, those
+ * whose manifest has become bad stay as they were, the others are stopped and forgotten.  Takes
+ * the specs and the bad ones (struct bad_plugin on a list); a plugin whose requirements cannot be
+ * met becomes a bad one too, and so do those above `limit`.
  */
 void registry_update(struct registry *registry, struct spec **specs, size_t count, size_t limit,
 		     struct list *bad);
@@ -49,8 +49,8 @@ void registry_update(struct registry *registry, struct spec **specs, size_t coun
 struct bad_plugin *bad_plugin_new(const char *path, const struct diags *diags);
 void bad_plugin_free(struct bad_plugin *bad);
 
-/* Start every plugin with run.autostart that is stopped, each as soon as what it requires is ready.
- */
+/* Start every plugin with run.autostart that never ran, each as soon as what it requires is ready.
+ * One that an operator stopped, or that has done its work, stays as it is. */
 void registry_autostart(struct registry *registry);
 
 /* Start this one, and before it what it requires.  For operators. */
