@@ -1,29 +1,7 @@
 #include "kernels.h"
 #include "plugin.h"
 
-#include <sched.h>
 #include <string.h>
-
-/* Below this, one product is too short for a second thread to help (measured: README.md). */
-#define ONE_THREAD_PARAMETERS 20000000
-
-static int
-processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : CPU_COUNT(&set);
-}
-
-static int
-choose_threads(const struct plug_plugin *plugin, const struct model *model)
-{
-	int threads = (int)plug_config_int(plugin, "threads", 0);
-
-	if (threads > 0)
-		return threads;
-	return model->weights.parameters < ONE_THREAD_PARAMETERS ? 1 : processors();
-}
 
 static plug_err
 check_device(struct plug_plugin *plugin)
@@ -55,12 +33,12 @@ on_start(struct plug_plugin *plugin, void *user)
 		return plug_start_failed(plugin, PLUG_EINVAL,
 					 "config key model is missing: expected the directory of a "
 					 "Hugging Face GPT-2 model");
+	gpt2->threads = (int)plug_config_int(plugin, "threads", 1);
+	kernels_set_threads(gpt2->threads);
 	if (holder_init(&gpt2->holder, dir, &failure) < 0 ||
 	    holder_load(&gpt2->holder, &failure) < 0)
 		return plug_start_failed(plugin, PLUG_EPLUGIN, "%s", failure.text);
 	held = holder_take(&gpt2->holder);
-	gpt2->threads = choose_threads(plugin, held_model(held));
-	kernels_set_threads(gpt2->threads);
 	plug_log(plugin, PLUG_LOG_INFO, "loaded %s: %zu parameters, %d thread%s", dir,
 		 held_model(held)->weights.parameters, gpt2->threads,
 		 gpt2->threads == 1 ? "" : "s");
