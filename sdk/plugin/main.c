@@ -292,6 +292,7 @@ shake_hands(struct plug_plugin *plugin)
 	uint64_t until = clock_ns() + HANDSHAKE_NS;
 
 	while (atomic_load(&plugin->session.handshake) == HANDSHAKE_WAITS) {
+		plugp_link_maintain(plugin);
 		plugp_session_receive(plugin);
 		if (stop_reason(plugin) != STOP_NONE)
 			return false;

@@ -4,10 +4,8 @@
  * - `lock` is held only for bookkeeping and for nng calls that return at once.  A message that
  * finds no room waits in wait_aio, without any thread; nng's callback then sends on.  So whoever
  * takes the lock gets it soon, and plugd not reading can stop neither the receiver nor a handler.
- * - nng sends what waits in a socket to whichever connection comes next.  Therefore nothing is left
- *   in the socket when a connection begins: SENDBUF is 0, wait_aio is cancelled under the lock
- *   before nng starts the new connection (NNG_PIPE_EV_ADD_PRE), and `state` forbids everything but
- *   HELLO until WELCOME.
+ * - Nothing is sent before HELLO: a socket has one connection only (link.h), it is known here only
+ *   from NNG_PIPE_EV_ADD_PRE on, and `state` forbids everything but HELLO until WELCOME.
  * - Kept messages are packed without seq and ack; both are appended when the message is sent (a
  *   protobuf message is the concatenation of its fields), so a repeated one carries a fresh ack.
  * - kept is sorted by seq without gaps; unsent points into it or is NULL when all was sent.
@@ -151,12 +149,11 @@ on_room(void *arg)
 }
 
 plug_err
-plugp_outbox_init(struct outbox *out, nng_socket socket, uint32_t generation)
+plugp_outbox_init(struct outbox *out, uint32_t generation)
 {
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_init(&out->lock, NULL);
 	clock_cond_init(&out->idle);
-	out->socket = socket;
 	out->generation = generation;
 	out->kept_tail = &out->kept;
 	out->now_tail = &out->now;
@@ -270,10 +267,11 @@ disconnect(struct outbox *out)
 }
 
 void
-plugp_outbox_replace(struct outbox *out, uint32_t pipe)
+plugp_outbox_replace(struct outbox *out, nng_socket socket, uint32_t pipe)
 {
 	pthread_mutex_lock(&out->lock);
 	disconnect(out);
+	out->socket = socket;
 	out->pipe = pipe;
 	pthread_mutex_unlock(&out->lock);
 }

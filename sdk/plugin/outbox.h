@@ -33,10 +33,10 @@ enum outbox_state {
 struct outbox {
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* everything was handed to the kernel, or the connection was lost */
-	nng_socket socket;
-	nng_aio *try_aio;  /* no timeout, no callback: sends now or not at all */
-	nng_aio *wait_aio; /* the one message that waits for room; its callback sends on */
-	bool waiting;      /* wait_aio is in use */
+	nng_socket socket;   /* of the current connection */
+	nng_aio *try_aio;    /* no timeout, no callback: sends now or not at all */
+	nng_aio *wait_aio;   /* the one message that waits for room; its callback sends on */
+	bool waiting;        /* wait_aio is in use */
 
 	enum outbox_state state;
 	uint32_t pipe; /* nng's id of the current connection; 0: none */
@@ -54,8 +54,8 @@ struct outbox {
 	_Atomic uint64_t told_bytes;
 };
 
-/* PLUG_ENOMEM.  The socket stays the caller's and must outlive the outbox. */
-plug_err plugp_outbox_init(struct outbox *out, nng_socket socket, uint32_t generation);
+/* PLUG_ENOMEM. */
+plug_err plugp_outbox_init(struct outbox *out, uint32_t generation);
 
 /* Queue a message with a position and send what can be sent.  `env` is read during the call only;
  * its generation, seq and ack are set here.
@@ -71,7 +71,7 @@ plug_err plugp_outbox_push_log(struct outbox *out, Plug__Envelope *env);
 void plugp_outbox_now(struct outbox *out, Plug__Envelope *env);
 
 /* A new connection: nothing more goes to the old one, and nothing to this one before HELLO. */
-void plugp_outbox_replace(struct outbox *out, uint32_t pipe);
+void plugp_outbox_replace(struct outbox *out, nng_socket socket, uint32_t pipe);
 
 /* Say HELLO on it. */
 void plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env);

@@ -1,14 +1,13 @@
 /*
  * Invariants
  *
- * - nng's pipe events run on nng's threads and only tell the outbox.  ADD_PRE comes before the new
- *   connection is used, REM_POST of the old one before that.
+ * - WELCOME is taken by the thread that receives, HELLO is said by a thread of nng's; they share
+ *   the nonce under `lock` and otherwise meet in the outbox.
  * - A message counts as taken when its seq is the next one; what came on another connection than
  * the current one, or before WELCOME, does not count and is sent again by plugd.
  */
 #include "session.h"
 
-#include <nng/protocol/pair1/pair.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,10 @@
 #include "codec.h"
 #include "state.h"
 
-#define RECONNECT_MIN_MS  10
-#define RECONNECT_MAX_MS  100
-#define HANDSHAKE_POLL_MS 1000
+#define HANDSHAKE_POLL_MS 100
 
-static void
-say_hello(struct plug_plugin *plugin, uint32_t pipe)
+void
+plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe)
 {
 	struct session *session = &plugin->session;
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
@@ -54,28 +51,6 @@ say_hello(struct plug_plugin *plugin, uint32_t pipe)
 	plugp_outbox_hello(&plugin->outbox, pipe, &env);
 }
 
-static void
-on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-	struct plug_plugin *plugin = arg;
-	uint32_t id = (uint32_t)nng_pipe_id(pipe);
-
-	switch (event) {
-	case NNG_PIPE_EV_ADD_PRE:
-		plugp_outbox_replace(&plugin->outbox, id);
-		break;
-	case NNG_PIPE_EV_ADD_POST:
-		say_hello(plugin, id);
-		break;
-	case NNG_PIPE_EV_REM_POST:
-		plugp_outbox_lost(&plugin->outbox, id);
-		plugp_tick_wake(&plugin->tick);
-		break;
-	default:
-		break;
-	}
-}
-
 static plug_err
 prepare_methods(struct plug_plugin *plugin)
 {
@@ -101,65 +76,30 @@ prepare_methods(struct plug_plugin *plugin)
 	return PLUG_OK;
 }
 
-/* Everything that must be set before the first connection. */
-static int
-configure(struct plug_plugin *plugin)
-{
-	nng_socket socket = plugin->session.socket;
-	int rv = 0;
-
-	for (int event = NNG_PIPE_EV_ADD_PRE; event < NNG_PIPE_EV_NUM && rv == 0; event++)
-		rv = nng_pipe_notify(socket, (nng_pipe_ev)event, on_pipe, plugin);
-	if (rv == 0)
-		rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, PLUG_RECV_BYTES);
-	if (rv == 0)
-		rv = nng_socket_set_int(socket, NNG_OPT_SENDBUF, 0);
-	if (rv == 0)
-		rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
-	if (rv == 0)
-		rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
-	return rv;
-}
-
 plug_err
 plugp_session_open(struct plug_plugin *plugin, const char *address)
 {
 	struct session *session = &plugin->session;
-	int rv;
 
 	pthread_mutex_init(&session->lock, NULL);
 	session->call_bytes = PLUG_CALL_BYTES;
 	session->window_bytes = PLUG_WINDOW_BYTES;
-	if (prepare_methods(plugin) != PLUG_OK)
+	if (prepare_methods(plugin) != PLUG_OK ||
+	    nng_aio_alloc(&session->receive_aio, NULL, NULL) != 0 ||
+	    plugp_outbox_init(&plugin->outbox, plugin->generation) != PLUG_OK)
 		return PLUG_ENOMEM;
-	rv = nng_pair1_open(&session->socket);
-	if (rv == 0)
-		rv = nng_aio_alloc(&session->receive_aio, NULL, NULL);
-	if (rv == 0) {
-		session->opened = true;
-		nng_aio_set_timeout(session->receive_aio, HANDSHAKE_POLL_MS);
-		rv = configure(plugin);
-	}
-	if (rv == 0 &&
-	    plugp_outbox_init(&plugin->outbox, session->socket, plugin->generation) != PLUG_OK)
-		rv = NNG_ENOMEM;
-	if (rv == 0)
-		rv = nng_dial(session->socket, address, NULL, NNG_FLAG_NONBLOCK);
-	if (rv == 0)
-		return PLUG_OK;
-	plugp_complain(plugin, "cannot open a session at %s: %s", address, nng_strerror(rv));
-	return PLUG_ESYS;
+	nng_aio_set_timeout(session->receive_aio, HANDSHAKE_POLL_MS);
+	return plugp_link_open(plugin, address);
 }
 
 void
 plugp_session_fini(struct plug_plugin *plugin)
 {
-	struct session *session = &plugin->session;
-
-	if (session->opened) {
-		for (int event = NNG_PIPE_EV_ADD_PRE; event < NNG_PIPE_EV_NUM; event++)
-			nng_pipe_notify(session->socket, (nng_pipe_ev)event, NULL, NULL);
-	}
+	plugp_link_fini(plugin);
+	free(plugin->session.methods);
+	free(plugin->session.method_list);
+	plugin->session.method_list = NULL;
+	plugin->session.methods = NULL;
 }
 
 void
@@ -364,8 +304,9 @@ plugp_session_receive(struct plug_plugin *plugin)
 	struct plug_call *call = NULL;
 	nng_msg *msg;
 
-	nng_recv_aio(session->socket, session->receive_aio);
+	nng_recv_aio(plugp_link_enter(plugin), session->receive_aio);
 	nng_aio_wait(session->receive_aio);
+	plugp_link_leave(plugin);
 	switch (nng_aio_result(session->receive_aio)) {
 	case 0:
 		break;

@@ -1,6 +1,5 @@
 /*
- * The session with plugd: the nng socket, HELLO and WELCOME on every connection, and what plugd
- * says.
+ * The session with plugd: HELLO and WELCOME on every connection, and what plugd says.
  */
 #ifndef PLUG_SDK_SESSION_H
 #define PLUG_SDK_SESSION_H
@@ -21,8 +20,6 @@ struct plug_call;
 enum handshake { HANDSHAKE_WAITS, HANDSHAKE_DONE, HANDSHAKE_REFUSED };
 
 struct session {
-	nng_socket socket;
-	bool opened;
 	nng_aio *receive_aio; /* of the thread that receives */
 	uint8_t token[PLUG_TOKEN_BYTES];
 	Plug__Method *methods; /* for HELLO */
@@ -37,12 +34,14 @@ struct session {
 	uint64_t call_bytes, window_bytes;
 };
 
-/* Connect in the background; HELLO follows by itself, on every connection.  PLUG_ENOMEM, or
+/* Connect in the background.  PLUG_ENOMEM, or
  * PLUG_ESYS after a message to stderr. */
 plug_err plugp_session_open(struct plug_plugin *plugin, const char *address);
 
-/* The socket stays open until the process ends: closing one can hang in nng 1.5. */
 void plugp_session_fini(struct plug_plugin *plugin);
+
+/* Say HELLO on connection `pipe`. */
+void plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe);
 
 /*
  * Receive one message and deal with it.  Returns a call that is to be run, or NULL.  Blocks until a

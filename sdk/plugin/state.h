@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "link.h"
 #include "outbox.h"
 #include "page.h"
 #include "session.h"
@@ -47,6 +48,7 @@ struct plug_plugin {
 	_Atomic int stopping; /* enum stop_kind; not STOP_NONE: every call counts as cancelled */
 	_Atomic int phase;    /* enum phase */
 	struct mailbox mailbox;
+	struct link link;
 	struct session session;
 	struct outbox outbox;
 	struct work work;

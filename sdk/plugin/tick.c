@@ -73,36 +73,48 @@ look_for_end(struct plug_plugin *plugin)
 }
 
 static int
-poll_ms(const struct tick *tick)
+poll_ms(const struct tick *tick, int link_ms)
 {
 	uint64_t exit_ns = atomic_load(&tick->exit_ns), now = clock_ns();
 	uint64_t wait_ns = POLL_MS * NS_PER_MS;
 
 	if (exit_ns && exit_ns < now + wait_ns)
 		wait_ns = exit_ns > now ? exit_ns - now : 0;
+	if (link_ms >= 0 && (uint64_t)link_ms * NS_PER_MS < wait_ns)
+		wait_ns = (uint64_t)link_ms * NS_PER_MS;
 	return (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+/* Until something happens or the next tick is due. */
+static void
+sleep_until_news(struct plug_plugin *plugin, int link_ms)
+{
+	struct pollfd pfds[] = {
+		{.fd = plugin->tick.wake_fd, .events = POLLIN},
+		{.fd = plugp_link_fd(plugin), .events = POLLRDHUP},
+	};
+	uint64_t count;
+
+	if (poll(pfds, 2, poll_ms(&plugin->tick, link_ms)) > 0 && (pfds[0].revents & POLLIN) &&
+	    read(plugin->tick.wake_fd, &count, sizeof(count)) < 0)
+		return; /* somebody else's wake was read with it */
 }
 
 static void *
 tick_main(void *arg)
 {
 	struct plug_plugin *plugin = arg;
-	struct tick *tick = &plugin->tick;
-	struct pollfd pfd = {.fd = tick->wake_fd, .events = POLLIN};
 	sig_atomic_t handled = 0;
-	uint64_t count;
 
 	prctl(PR_SET_NAME, "plug-tick");
-	while (!atomic_load(&tick->end)) {
+	while (!atomic_load(&plugin->tick.end)) {
 		plugp_page_tick(&plugin->page);
 		look_for_signals(plugin, &handled);
 		look_for_plugd(plugin);
 		look_for_end(plugin);
 		plugp_outbox_tick(&plugin->outbox);
 		plugp_calls_expire(plugin);
-		if (poll(&pfd, 1, poll_ms(tick)) > 0 &&
-		    read(tick->wake_fd, &count, sizeof(count)) < 0)
-			continue;
+		sleep_until_news(plugin, plugp_link_maintain(plugin));
 	}
 	return NULL;
 }

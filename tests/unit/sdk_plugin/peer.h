@@ -36,9 +36,10 @@ struct peer {
 	nng_socket socket;
 	nng_listener listener;
 	nng_pipe pipe; /* of the last HELLO */
+	int cut_id;    /* of the connection cut last */
 	bool welcomed;
 	pid_t pid;
-	int vitals_fd;
+	int vitals_fd, stderr_fd;
 	uint32_t generation;
 	uint8_t token[PLUG_TOKEN_BYTES], nonce[PLUG_NONCE_BYTES];
 	uint64_t seq, received;                /* last sent, last taken */
@@ -63,7 +64,8 @@ void peer_start(struct peer *peer, char *const argv[], const char *extra);
 /* HELLO, WELCOME, READY. */
 void peer_handshake(struct peer *peer);
 
-/* End the child by SIGKILL if it is still there, and everything else. */
+/* End the child by SIGKILL if it is still there, and everything else.  Fails when a sanitizer
+ * complained in the child. */
 void peer_end(struct peer *peer);
 
 /* Send with a position, kept until acknowledged.  Nothing in `env` but id and body is used. */
@@ -100,6 +102,9 @@ struct peer_answer peer_answer(struct peer *peer, uint64_t id);
 bool peer_answered(struct peer *peer, uint64_t id, int timeout_ms, struct peer_answer *ret);
 void peer_answer_free(struct peer_answer *answer);
 
+/* What the child wrote to stderr so far; valid until the next call of this function. */
+const char *peer_stderr(struct peer *peer);
+
 /* Cut the connection as a failing link would. */
 void peer_cut(struct peer *peer);
 
@@ -107,6 +112,12 @@ void peer_cut(struct peer *peer);
 int peer_wait(struct peer *peer, int timeout_ms);
 
 struct plug_vitals peer_vitals(const struct peer *peer);
+
+/* A WELCOME or REFUSED that the test words itself. */
+void peer_say_welcome(struct peer *peer, Plug__Welcome *msg);
+
+/* Bytes as they are. */
+void peer_send_raw(struct peer *peer, const void *bytes, size_t size);
 
 uint64_t peer_now_ms(void);
 
