@@ -1,5 +1,6 @@
 #include "log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -138,6 +139,15 @@ format_json(char *line, enum log_level level, const char *plugin, int64_t pid, c
 	return used;
 }
 
+/* Would a write of at most PIPE_BUF bytes be taken at once?  Nobody may be reading the pipe. */
+static bool
+stderr_takes_a_line(void)
+{
+	struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&wait, 1, 0) == 1 && wait.revents & POLLOUT;
+}
+
 void
 log_line(enum log_level level, const char *plugin, int64_t pid, const char *format, ...)
 {
@@ -153,6 +163,6 @@ log_line(enum log_level level, const char *plugin, int64_t pid, const char *form
 	used = line_format == LOG_JSON ? format_json(line, level, plugin, pid, message)
 				       : format_text(line, level, plugin, pid, message);
 	line[used++] = '\n';
-	if (write(STDERR_FILENO, line, used) != (ssize_t)used)
+	if (!stderr_takes_a_line() || write(STDERR_FILENO, line, used) != (ssize_t)used)
 		dropped++;
 }

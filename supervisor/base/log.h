@@ -2,8 +2,8 @@
  * plugd's own log: one line a call, to stderr, as text or JSON.
  *
  * Only who gives up logs, once, with the plugin, the pid, the reason and what happens next; core/
- * never does. Main thread only.  A stderr that cannot be written drops the line and counts it; it
- * never blocks the daemon for longer than one write.
+ * never does. Main thread only.  A stderr that cannot be written, or that is a pipe which nobody
+ * reads, drops the line and counts it; it never blocks the daemon.
  */
 #ifndef PLUGD_LOG_H
 #define PLUGD_LOG_H
