@@ -14,11 +14,9 @@
 #define POLL_MS        (PLUG_VITALS_TICK_MS - 20ull)
 #define RESUME_WAIT_NS (6 * NS_PER_S) /* plugd gives a session up after 5 s */
 
-/* What the signal handler may touch. */
+/* What the signal handler may touch; lock-free. */
 static struct {
-	volatile sig_atomic_t fd;
-	volatile sig_atomic_t pid;
-	volatile sig_atomic_t seen;
+	atomic_int fd, pid, seen;
 } signalled = {.fd = -1};
 
 static void
@@ -35,13 +33,13 @@ on_sigterm(int number)
 	}
 	signalled.seen++;
 	/* When the counter is full the thread is awake already. */
-	if (signalled.fd >= 0 && write((int)signalled.fd, &one, sizeof(one)) < 0)
+	if (signalled.fd >= 0 && write(signalled.fd, &one, sizeof(one)) < 0)
 		errno = saved;
 	errno = saved;
 }
 
 static void
-look_for_signals(struct plug_plugin *plugin, sig_atomic_t *handled)
+look_for_signals(struct plug_plugin *plugin, int *handled)
 {
 	while (*handled != signalled.seen) {
 		(*handled)++;
@@ -104,7 +102,7 @@ static void *
 tick_main(void *arg)
 {
 	struct plug_plugin *plugin = arg;
-	sig_atomic_t handled = 0;
+	int handled = 0;
 
 	prctl(PR_SET_NAME, "plug-tick");
 	while (!atomic_load(&plugin->tick.end)) {

@@ -4,9 +4,11 @@
  * "workers=N".
  */
 #include <plug/plugin.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -200,6 +202,26 @@ ill(struct plug_call *call, void *user)
 	return PLUG_OK;
 }
 
+/* Forks a child that waits, ends it by SIGTERM and answers with how it ended. */
+static plug_err
+fork_child(struct plug_call *call, void *user)
+{
+	char text[32];
+	int status = 0;
+	pid_t pid = fork();
+
+	(void)user;
+	if (pid == 0) {
+		sleep(30);
+		_exit(0);
+	}
+	kill(pid, SIGTERM);
+	waitpid(pid, &status, 0);
+	snprintf(text, sizeof(text), WIFSIGNALED(status) ? "killed by %d" : "status %#x",
+		 WIFSIGNALED(status) ? WTERMSIG(status) : status);
+	return answer(call, text);
+}
+
 static plug_err
 on_start(struct plug_plugin *plugin, void *user)
 {
@@ -245,6 +267,7 @@ main(int argc, char **argv)
 		{"logs", logs, 0, 0, NULL},
 		{"flood", flood, 0, 0, NULL},
 		{"ill", ill, 0, 0, NULL},
+		{"fork", fork_child, 0, 0, NULL},
 		{0},
 	};
 	const char *mode = argc > 1 ? argv[1] : "";
