@@ -520,6 +520,7 @@ start(struct daemon *d)
 	d->host.loop = d->loop;
 	wakeup_init(&d->host.wakeup, d->loop);
 	events_init(&d->host.events);
+	graves_init(&d->host.graves, d->loop);
 	registry_init(&d->registry, &d->host);
 	router_init(&d->router, &d->host, &d->registry);
 	d->control.host = &d->host;
@@ -553,6 +554,7 @@ stop(struct daemon *d)
 	if (!d->loop)
 		return;
 	registry_fini(&d->registry);
+	graves_fini(&d->host.graves);
 	router_fini(&d->router);
 	events_fini(&d->host.events);
 	wakeup_fini(&d->host.wakeup);

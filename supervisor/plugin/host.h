@@ -11,6 +11,7 @@
 #include "os/cgroup.h"
 #include "os/rundir.h"
 #include "plugin/events.h"
+#include "plugin/graves.h"
 
 struct crash_call;
 struct instance;
@@ -53,10 +54,11 @@ struct host {
 	rlim_t nofile_soft;
 	char socket_path[RUNDIR_PATH_BYTES];
 	struct events events;
+	struct graves graves;
 	struct host_limits limits;
 	const struct host_ops *ops;
 	void *ops_user;
-	/* Is this pid an instance's?  Set by the registry. */
+	/* Is this pid an instance's, or in the graves?  Set by the registry. */
 	bool (*is_child)(void *user, pid_t pid);
 	void *is_child_user;
 	bool shutting_down;

@@ -3,8 +3,8 @@
  *  - in->state changes in instance_handle() only.
  *  - The session is closed and the instance freed in one place, release(), reached from a watcher
  * of the loop, never from a callback of the session.
- *  - The pid is signalled only while the process is not reaped; it is reaped in collect(), after
- * its tree was killed.
+ *  - The pid is signalled only while the process is not reaped; it is reaped after collect() killed
+ * what was left of its tree: at once when it was asked to end, else from the graves.
  */
 #include "plugin/instance.h"
 
@@ -223,8 +223,7 @@ on_resume_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 		     RESUME_SECONDS);
 }
 
-/* The process has ended; what it started is killed while its pid is still its own, then it is
- * reaped. */
+/* The process has ended; what it started is killed while its pid is still its own. */
 static bool
 is_known(void *context, pid_t pid)
 {
@@ -244,16 +243,22 @@ belongs(void *context, const struct stranger *stranger)
 	return stranger->session == in->pid || !strcmp(stranger->token, token);
 }
 
+/* Its children are plugd's since it ended, so there is no tree to walk.  What was asked to end is
+ * reaped before anybody is told; after a crash nothing may stand in the next process's way. */
 static void
 collect(struct instance *in)
 {
 	const struct tree_callbacks strangers = {
 		.is_known = is_known, .belongs = belongs, .context = in};
+	plug_err err;
 
-	tree_kill(in->pid);
+	tree_kill_group(in->pid);
 	cgroup_group_kill(in->plugin->host->cgroup, &in->cgroup);
 	tree_kill_strangers(&strangers);
-	if (exit_status_reap(in->pidfd, &in->status))
+	in->unreaped = !in->asked;
+	err = in->asked ? exit_status_reap(in->pidfd, &in->status)
+			: exit_status_peek(in->pidfd, &in->status);
+	if (err)
 		log_line(LOG_ERROR, plugin_name(in->plugin), in->pid, "cannot be reaped: %s",
 			 strerror(errno));
 }

@@ -58,7 +58,7 @@ struct instance {
 	int pidfd, error_fd, vitals_fd;
 	ev_io exit_w;
 	ev_timer deadline_w, resume_w, exit_w_grace;
-	bool exited, hello_seen;
+	bool exited, unreaped, hello_seen;
 	struct output_pipe out, err;
 	struct session *session;
 	struct rundir_session dir;

@@ -16,7 +16,7 @@ void instance_on_message(struct instance *in, const Plug__Envelope *env);
 /* Everything it holds, in any stage of being built; frees it. */
 void instance_free(struct instance *in);
 
-/* The process is dead and reaped: tell everybody, free it. */
+/* The process is dead: tell everybody, free it. */
 void instance_release(struct instance *in);
 
 #endif

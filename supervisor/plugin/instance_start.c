@@ -280,6 +280,8 @@ instance_free(struct instance *in)
 	if (in->cgroup.fd >= 0 && cgroup_group_remove(host->cgroup, &in->cgroup))
 		cgroup_group_close(&in->cgroup); /* its processes are ending; removed with the
 						    daemon's group */
+	if (in->unreaped)
+		graves_add(&host->graves, in->pid, steal_fd(&in->pidfd));
 	close_fd(&in->pidfd);
 	close_fd(&in->error_fd);
 	close_fd(&in->vitals_fd);

@@ -103,7 +103,7 @@ registry_has_pid(const struct registry *registry, pid_t pid)
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
 		if (plugin->instance && plugin->instance->pid == pid)
 			return true;
-	return false;
+	return graves_has(&registry->host->graves, pid);
 }
 
 /* ---- bad ones ---- */

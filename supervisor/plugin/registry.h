@@ -65,7 +65,7 @@ void registry_changed(struct registry *registry);
 /* The next plugin that `plugin` requires and that is not ready, or NULL. */
 struct plugin *registry_waits_for(const struct registry *registry, const struct plugin *plugin);
 
-/* Is this the pid of an instance? */
+/* Is this the pid of an instance, or of one that waits to be reaped? */
 bool registry_has_pid(const struct registry *registry, pid_t pid);
 
 #endif

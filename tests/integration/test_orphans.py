@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_no_zombies(family):
         if (found := procs.stat(pid)) and found[1] in (family.pid, family.process.pid)
     ]
     assert children == [family.pid]
+
+
+def test_crashed_processes_are_reaped(site):
+    """Not before the next process is started, but soon."""
+    site.actor(run={"backoff": {"min": "0ms", "max": "0ms"}, "max_failures": 0})
+    site.start()
+    for generation in range(1, 6):
+        pid = site.ready(generation=generation)["pid"]
+        os.kill(pid, signal.SIGKILL)
+    last = site.ready(generation=6)["pid"]
+    deadline = time.monotonic() + build.seconds(10)
+    while left := [
+        pid for pid in procs.all_pids()
+        if pid != last and (found := procs.stat(pid)) and found[1] == site.pid
+    ]:
+        assert time.monotonic() < deadline, f"{left} are not reaped"
+        time.sleep(0.02)
 
 
 def test_a_plugin_killed_while_it_starts(site):
