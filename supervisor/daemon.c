@@ -518,7 +518,6 @@ start(struct daemon *d)
 		return false;
 	}
 	d->host.loop = d->loop;
-	wakeup_init(&d->host.wakeup, d->loop);
 	events_init(&d->host.events);
 	graves_init(&d->host.graves, d->loop);
 	registry_init(&d->registry, &d->host);
@@ -557,7 +556,6 @@ stop(struct daemon *d)
 	graves_fini(&d->host.graves);
 	router_fini(&d->router);
 	events_fini(&d->host.events);
-	wakeup_fini(&d->host.wakeup);
 	if (d->has_cgroup)
 		cgroup_close(&d->cgroup);
 	rundir_close(&d->rundir);

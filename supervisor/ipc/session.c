@@ -1,32 +1,20 @@
 /*
  * Invariants
  *  - `unacked` holds every sent message whose seq is in (peer_acked, sent], in order.
- *  - A message goes to nng only while `live`, in the order of seq; what nng could not take (EAGAIN)
- * is `unsent`, a suffix of `unacked`, and nothing younger overtakes it.
+ *  - A message goes to the link only while `live`, in the order of seq; what the link could not
+ * take is `unsent`, the start of a suffix of `unacked`, and nothing younger overtakes it.
  *  - `live` is set by session_welcome() and cleared when the connection goes; only HELLO is taken
  * while it is clear.
- *  - `pipe` is the connection whose HELLO was taken last.  News of a pipe's end can come before its
- * HELLO is read and after the next pipe's: so ends are remembered by id and compared with `pipe`,
- * never assumed to be about it.
  */
 #include "ipc/session.h"
 
-#include <errno.h>
-#include <nng/nng.h>
-#include <nng/protocol/pair1/pair.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "base/list.h"
+#include "ipc/link.h"
 #include "wire.h"
-
-#define SEND_QUEUE        64 /* messages that nng buffers itself */
-#define RECEIVE_AT_A_TIME 64 /* then other watchers get their turn */
-
-#define REMOVED_KEPT      8
-
-enum { PIPE_REMOVED = 1 };
 
 struct kept {
 	struct list node;
@@ -37,15 +25,7 @@ struct kept {
 
 struct session {
 	struct session_config config;
-	nng_socket socket;
-	bool open;
-	ev_io receive_w, writable_w;
-	bool writable_ready; /* writable_w has its descriptor */
-	struct wakeup_source source;
-
-	int pipe;                         /* of the last HELLO taken; 0: none */
-	atomic_int removed[REMOVED_KEPT]; /* ids of the pipes that ended last */
-	atomic_uint removed_count;        /* nng's threads write, the loop's reads */
+	struct link *link;
 
 	bool live, welcomed, broken;
 	uint32_t protocol;
@@ -53,7 +33,8 @@ struct session {
 
 	uint64_t sent, peer_acked; /* our stream */
 	struct list unacked;
-	struct kept *unsent; /* first of `unacked` not handed to nng on this connection, or NULL */
+	struct kept
+		*unsent; /* first of `unacked` not handed to the link on this connection, or NULL */
 	size_t unacked_size;
 
 	uint64_t received;     /* the peer's stream */
@@ -67,56 +48,25 @@ violation(struct session *s, plug_err err, const char *reason)
 	if (s->broken)
 		return;
 	s->broken = true;
-	ev_io_stop(s->config.wakeup->loop, &s->receive_w);
+	link_mute(s->link);
 	s->config.ops->on_violation(s->config.user, err, reason);
 }
 
 /* ---- sending ---- */
 
-static int
-hand_to_nng(struct session *s, const void *bytes, size_t size)
-{
-	nng_msg *msg;
-	int rv = nng_msg_alloc(&msg, size);
-
-	if (rv)
-		return rv;
-	memcpy(nng_msg_body(msg), bytes, size);
-	rv = nng_sendmsg(s->socket, msg, NNG_FLAG_NONBLOCK);
-	if (rv)
-		nng_msg_free(msg);
-	return rv;
-}
-
 static void
-on_writable(struct ev_loop *loop, ev_io *w, int revents)
+pump(struct session *s)
 {
-	struct session *s = w->data;
-
-	(void)revents;
-	while (s->live && s->unsent) {
-		if (hand_to_nng(s, s->unsent->bytes, s->unsent->size))
-			return; /* the watcher stays */
+	while (s->live && s->unsent && !link_send(s->link, s->unsent->bytes, s->unsent->size))
 		s->unsent = s->unsent->node.next == &s->unacked
 				    ? NULL
 				    : LIST_ENTRY(s->unsent->node.next, struct kept, node);
-	}
-	ev_io_stop(loop, w);
 }
 
 static void
-watch_writable(struct session *s)
+on_writable(void *user)
 {
-	if (!s->writable_ready) {
-		int fd;
-
-		if (nng_getopt_int(s->socket, NNG_OPT_SENDFD, &fd))
-			return; /* the next send tries again */
-		ev_io_init(&s->writable_w, on_writable, fd, EV_READ); /* nng: readable = may send */
-		s->writable_w.data = s;
-		s->writable_ready = true;
-	}
-	ev_io_start(s->config.wakeup->loop, &s->writable_w);
+	pump(user);
 }
 
 static void
@@ -167,16 +117,13 @@ session_send(struct session *s, Plug__Envelope *env)
 	s->sent++;
 	list_append(&s->unacked, &kept->node);
 	s->unacked_size += kept->size;
-	if (s->live && !s->unsent && !hand_to_nng(s, kept->bytes, kept->size))
-		return PLUG_OK;
 	if (!s->unsent)
 		s->unsent = kept;
-	if (s->live)
-		watch_writable(s);
+	pump(s);
 	return PLUG_OK;
 }
 
-/* Messages of one connection only.  One that nng cannot take now is lost, and its sender asks
+/* Messages of one connection only.  One that the link cannot take now is lost, and its sender asks
  * again. */
 static void
 send_unkept(struct session *s, Plug__Envelope *env)
@@ -186,7 +133,7 @@ send_unkept(struct session *s, Plug__Envelope *env)
 
 	stamp(s, env, 0);
 	if (!plug_envelope_pack(env, bytes, sizeof(bytes), &size))
-		hand_to_nng(s, bytes, size);
+		link_send(s->link, bytes, size);
 }
 
 void
@@ -243,6 +190,8 @@ session_welcome(struct session *s, Plug__Welcome *welcome)
 		return PLUG_ETOOLARGE;
 	s->welcomed = s->live = true;
 	send_unkept(s, &env);
+	s->unsent = LIST_FIRST(&s->unacked, struct kept, node);
+	pump(s);
 	return PLUG_OK;
 }
 
@@ -280,13 +229,8 @@ resume(struct session *s, const Plug__Resume *theirs)
 		return;
 	}
 	forget_acked(s, theirs->received);
-	s->unsent = NULL;
-	if (session_welcome(s, &welcome)) /* config and limits are as they were */
-		return;
-	s->unsent = LIST_FIRST(&s->unacked, struct kept, node);
-	if (s->unsent)
-		watch_writable(s);
-	s->config.ops->on_resumed(s->config.user);
+	if (!session_welcome(s, &welcome)) /* config and limits are as they were */
+		s->config.ops->on_resumed(s->config.user);
 }
 
 static void
@@ -300,11 +244,17 @@ handle_hello(struct session *s, const Plug__Hello *hello)
 		violation(s, PLUG_EDENIED, "HELLO with a wrong token");
 		return;
 	}
-	if (s->welcomed) {
-		if (hello->resume)
-			resume(s, hello->resume);
-		else
-			violation(s, PLUG_EPROTO, "second HELLO without resume");
+	if (s->live) {
+		violation(s, PLUG_EPROTO, "second HELLO on one connection");
+		return;
+	}
+	if (s->welcomed && hello->resume) {
+		resume(s, hello->resume);
+		return;
+	}
+	if (s->received) {
+		violation(s, PLUG_EPROTO,
+			  "HELLO without resume, after messages of this generation");
 		return;
 	}
 	if (hello->protocol_min > PLUG_PROTOCOL_MAX || hello->protocol_max < PLUG_PROTOCOL_MIN) {
@@ -323,28 +273,6 @@ handle_hello(struct session *s, const Plug__Hello *hello)
 }
 
 /* ---- receiving ---- */
-
-static void
-lose_connection(struct session *s)
-{
-	s->live = false;
-	s->unsent = NULL;
-	if (s->writable_ready)
-		ev_io_stop(s->config.wakeup->loop, &s->writable_w);
-	s->config.ops->on_lost(s->config.user);
-}
-
-static void
-check_removed(struct session *s)
-{
-	if (!s->live || s->broken)
-		return;
-	for (int i = 0; i < REMOVED_KEPT; i++)
-		if (atomic_load(&s->removed[i]) == s->pipe) {
-			lose_connection(s);
-			return;
-		}
-}
 
 static bool
 is_of_connection(const Plug__Envelope *env)
@@ -390,12 +318,11 @@ take(struct session *s, const Plug__Envelope *env, size_t size)
 }
 
 static void
-receive(struct session *s, nng_msg *msg)
+on_frame(void *user, const uint8_t *bytes, size_t size)
 {
-	size_t size = nng_msg_len(msg);
-	int pipe = nng_pipe_id(nng_msg_get_pipe(msg));
+	struct session *s = user;
 	Plug__Envelope *env;
-	plug_err err = plug_envelope_unpack(nng_msg_body(msg), size, &env);
+	plug_err err = plug_envelope_unpack(bytes, size, &env);
 
 	if (err == PLUG_ENOMEM)
 		return;
@@ -406,100 +333,66 @@ receive(struct session *s, nng_msg *msg)
 				  : "message is not an Envelope of this protocol");
 		return;
 	}
-	if (env->body_case == PLUG__ENVELOPE__BODY_HELLO) {
-		s->pipe = pipe;
+	if (env->body_case == PLUG__ENVELOPE__BODY_HELLO)
 		handle_hello(s, env->hello);
-		check_removed(s);
-	} else if (s->live && pipe == s->pipe)
+	else if (s->live)
 		take(s, env, size);
-	else if (!s->welcomed)
-		violation(s, PLUG_EPROTO, "first message is not HELLO");
-	/* else: left over from the connection that was lost; it is sent again after the resume */
+	else
+		violation(s, PLUG_EPROTO, "first message of a connection is not HELLO");
 	plug_envelope_free(env);
 }
 
 static void
-on_receivable(struct ev_loop *loop, ev_io *w, int revents)
+on_lost(void *user)
 {
-	struct session *s = w->data;
-	nng_msg *msg;
+	struct session *s = user;
 
-	(void)loop;
-	(void)revents;
-	for (int i = 0; i < RECEIVE_AT_A_TIME && !s->broken; i++) {
-		if (nng_recvmsg(s->socket, &msg, NNG_FLAG_NONBLOCK))
-			return;
-		receive(s, msg);
-		nng_msg_free(msg);
-	}
-}
-
-/* ---- connection ---- */
-
-static void
-on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-	struct session *s = arg;
-	unsigned at = atomic_fetch_add(&s->removed_count, 1);
-
-	(void)event;
-	atomic_store(&s->removed[at % REMOVED_KEPT], nng_pipe_id(pipe));
-	wakeup_raise(&s->source, PIPE_REMOVED);
-}
-
-static void
-on_raised(struct wakeup_source *source, unsigned bits)
-{
-	struct session *s = CONTAINER_OF(source, struct session, source);
-
-	(void)bits;
 	if (!s->live || s->broken)
 		return;
-	/* What arrived before the cut is still to be taken; HELLO of the next connection may be
-	 * among it. */
-	on_receivable(s->config.wakeup->loop, &s->receive_w, EV_READ);
-	check_removed(s);
+	s->live = false;
+	s->unsent = NULL;
+	s->config.ops->on_lost(s->config.user);
 }
 
-static plug_err
-listen_on(struct session *s)
+static void
+on_garbage(void *user, const char *what)
 {
-	int rv = nng_setopt_size(s->socket, NNG_OPT_RECVMAXSZ, PLUG_RECV_BYTES);
+	struct session *s = user;
 
-	if (!rv)
-		rv = nng_setopt_int(s->socket, NNG_OPT_SENDBUF, SEND_QUEUE);
-	if (!rv)
-		rv = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, on_pipe, s);
-	if (!rv)
-		rv = nng_listen(s->socket, s->config.url, NULL, 0);
-	return rv ? PLUG_ESYS : PLUG_OK;
+	if (s->live) /* a stranger at the door is turned away; the plugin itself knows better */
+		violation(s, PLUG_EPROTO, what);
 }
+
+static const struct link_ops link_ops = {
+	.on_frame = on_frame,
+	.on_lost = on_lost,
+	.on_writable = on_writable,
+	.on_garbage = on_garbage,
+};
 
 plug_err
 session_open(const struct session_config *config, struct session **ret)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	plug_err err = PLUG_ESYS;
-	int fd;
+	struct link_config link = {
+		.loop = config->loop,
+		.path = config->path,
+		.max_bytes = PLUG_RECV_BYTES,
+		.ops = &link_ops,
+		.user = s,
+	};
+	plug_err err;
 
 	if (!s)
 		return PLUG_ENOMEM;
 	s->config = *config;
+	s->config.path = NULL; /* the caller's, and not needed again */
 	list_init(&s->unacked);
-	s->source.on_raised = on_raised;
-	wakeup_add(config->wakeup, &s->source);
-	if (nng_pair1_open(&s->socket) == 0) {
-		s->open = true;
-		err = listen_on(s);
+	err = link_open(&link, &s->link);
+	if (err) {
+		free(s);
+		return err;
 	}
-	if (err || nng_getopt_int(s->socket, NNG_OPT_RECVFD, &fd)) {
-		session_close(s);
-		return err ? err : PLUG_ESYS;
-	}
-	ev_io_init(&s->receive_w, on_receivable, fd, EV_READ);
-	s->receive_w.data = s;
-	ev_io_start(config->wakeup->loop, &s->receive_w);
-	s->config.url = NULL; /* the caller's, and not needed again */
 	*ret = s;
 	return PLUG_OK;
 }
@@ -509,11 +402,7 @@ session_close(struct session *s)
 {
 	if (!s)
 		return;
-	ev_io_stop(s->config.wakeup->loop, &s->receive_w);
-	ev_io_stop(s->config.wakeup->loop, &s->writable_w);
-	if (s->open)
-		nng_close(s->socket); /* no callback runs after this */
-	wakeup_remove(&s->source);
+	link_close(s->link);
 	forget_acked(s, UINT64_MAX);
 	free(s);
 }
@@ -527,7 +416,7 @@ session_welcomed(const struct session *s)
 bool
 session_connected(const struct session *s)
 {
-	return s->live;
+	return s->live && !s->broken;
 }
 
 size_t

@@ -1,6 +1,6 @@
 /*
- * One generation's private session: an nng pair1 listener with our own handshake, acknowledged
- * messages and resume.
+ * One generation's private session: what an nng pair1 socket can dial, with our own handshake,
+ * acknowledged messages and resume.
  *
  * Loop's thread only.  The session knows nothing of plugins: it checks the token, keeps order,
  * acknowledges, keeps what is not acknowledged, sends it again after a resume, and hands on what
@@ -12,20 +12,21 @@
 #ifndef PLUGD_SESSION_H
 #define PLUGD_SESSION_H
 
+#include <ev.h>
 #include <plug/error.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "codec.h"
-#include "ipc/wakeup.h"
 
 struct session;
 
 struct session_ops {
 	/*
-	 * The first HELLO with a right token and a protocol in common: answer with
-	 * session_welcome() or session_refuse().
+	 * HELLO with a right token and a protocol in common: answer with session_welcome() or
+	 * session_refuse().  Comes again only when the connection was lost before the other side
+	 * had WELCOME.
 	 */
 	void (*on_hello)(void *user, const Plug__Hello *hello);
 
@@ -41,9 +42,8 @@ struct session_ops {
 };
 
 struct session_config {
-	struct wakeup *wakeup;
-	const char
-		*url; /* ipc://… of a path that does not exist yet, in a directory of mode 0700 */
+	struct ev_loop *loop;
+	const char *path; /* of its socket, in a directory of mode 0700; must not exist */
 	uint32_t generation;
 	uint8_t token[16];
 	size_t unacked_bytes; /* bound of what waits for acknowledgement */
@@ -54,8 +54,7 @@ struct session_config {
 /* Listen.  On success *ret is the caller's, released with session_close(). */
 plug_err session_open(const struct session_config *config, struct session **ret);
 
-/* Close at once; nothing is called any more.  NULL is allowed.  Blocks for about 0.1 ms (nng's
- * teardown). */
+/* Close at once; nothing is called any more.  NULL is allowed. */
 void session_close(struct session *session);
 
 /* Answer to on_hello.  `welcome` gets its protocol, generation, nonce and plugd's version here. */

@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 
 #include "codec.h"
-#include "ipc/wakeup.h"
 #include "os/cgroup.h"
 #include "os/rundir.h"
 #include "plugin/events.h"
@@ -47,7 +46,6 @@ struct host_limits {
 
 struct host {
 	struct ev_loop *loop;
-	struct wakeup wakeup;
 	struct rundir *rundir;
 	struct cgroup *cgroup;
 	int log_dir_fd; /* -1: no files */

@@ -187,8 +187,12 @@ instance_on_hello(struct instance *in, const Plug__Hello *hello)
 {
 	struct why why = {""};
 
-	if (in->state != PS_STARTING || in->hello_seen)
+	if (in->state != PS_STARTING)
 		return; /* it is being stopped: no answer is needed any more */
+	if (in->hello_seen) {
+		welcome(in); /* the first one was lost with its connection */
+		return;
+	}
 	in->hello_seen = true;
 	snprintf(in->sdk, sizeof(in->sdk), "%s", plug_str(hello->sdk));
 	if (!hello_agrees(hello, in->plugin->spec, &why)) {

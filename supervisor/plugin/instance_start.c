@@ -109,8 +109,8 @@ open_session(struct instance *in, char *url, size_t url_size)
 	struct host *host = in->plugin->host;
 	char path[RUNDIR_PATH_BYTES];
 	struct session_config config = {
-		.wakeup = &host->wakeup,
-		.url = url,
+		.loop = host->loop,
+		.path = path,
 		.generation = in->generation,
 		.unacked_bytes = host->limits.unacked_bytes,
 		.ops = &instance_session_ops,

@@ -275,6 +275,16 @@ note_decision(struct plugin *plugin, struct crash *crash)
 		crash->retry_in_ms = plugin->retry_at_ms - clock_mono_ms();
 }
 
+/* Without a pause the next process is started before the dead one is taken apart. */
+static void
+skip_no_pause(struct plugin *plugin)
+{
+	if (plugin->slot != SS_BACKOFF || plugin->retry_at_ms > clock_mono_ms())
+		return;
+	ev_timer_stop(plugin->host->loop, &plugin->backoff_w);
+	plugin_handle(plugin, SE_TIMEOUT);
+}
+
 void
 plugin_instance_gone(struct plugin *plugin, struct instance *in)
 {
@@ -302,6 +312,7 @@ plugin_instance_gone(struct plugin *plugin, struct instance *in)
 	plugin_handle(plugin, host->shutting_down ? SE_GONE_DONE : event);
 	if (crash && !list_empty(&plugin->crashes.list))
 		note_decision(plugin, crash);
+	skip_no_pause(plugin);
 }
 
 /* ---- for people ---- */

@@ -20,7 +20,6 @@
 
 struct subject {
 	struct ev_loop *loop;
-	struct wakeup wakeup;
 	struct session *session;
 	ev_timer patience, tick;
 	pid_t pid;
@@ -184,15 +183,14 @@ subject_open(const struct bench *bench, struct subject *s)
 	*s = (struct subject){.loop = ev_loop_new(EVFLAG_NOENV | EVFLAG_NOSIGMASK)};
 	if (!s->loop)
 		bench_die("session: no event loop");
-	wakeup_init(&s->wakeup, s->loop);
 	ev_timer_init(&s->patience, on_patience, WAIT_S, 0.);
 	ev_timer_init(&s->tick, on_tick, TICK_S, TICK_S);
 	s->tick.data = s;
 	snprintf(url, sizeof(url), "ipc://%s/session", bench->work_dir);
 	memset(config.token, 0x5a, sizeof(config.token));
 	plug_hex_encode(config.token, sizeof(config.token), token);
-	config.wakeup = &s->wakeup;
-	config.url = url;
+	config.loop = s->loop;
+	config.path = url + strlen("ipc://");
 	if (session_open(&config, &s->session))
 		bench_die("session: cannot listen at %s", url);
 	start_plugin(s, bench, url, token);
@@ -207,7 +205,6 @@ subject_close(struct subject *s)
 {
 	session_close(s->session);
 	process_kill(s->pid);
-	wakeup_fini(&s->wakeup);
 	ev_loop_destroy(s->loop);
 }
 

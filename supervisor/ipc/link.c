@@ -1,0 +1,417 @@
+/*
+ * Invariants
+ *  - `fd` is the one peer, greeted or not; while it is there everybody else is turned away.
+ *  - `held` has the beginning of a frame that has not come whole, and `out` the rest of one that
+ * has not left whole.  Both are empty most of the time, and hold no memory then.
+ *  - The peer is forgotten in lose() only; callbacks that run below it see link_connection() 0.
+ */
+#include "ipc/link.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include "base/cleanup.h"
+
+#define GREETING_BYTES 8
+#define HEAD_BYTES     9 /* of a frame: 1, length */
+#define HOPS_BYTES     4
+#define HOPS_MAX       255
+#define READ_BYTES     (256u * 1024)
+#define BACKLOG        4
+#define CATCH_UP_READS 64 /* of an old connection, before a new one is judged */
+
+/* 0 S P 0, then the protocol (pair, version 1), then 0. */
+static const uint8_t greeting[GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x11, 0, 0};
+
+struct buffer {
+	uint8_t *bytes;
+	size_t used, at; /* at: what of it is done with */
+};
+
+struct link {
+	struct link_config config;
+	struct sockaddr_un address;
+	int listen_fd, fd;
+	ev_io accept_w, read_w, write_w;
+	bool greeted, muted;
+	uint64_t connection, last_connection;
+	struct buffer held, out;
+};
+
+static void
+buffer_clear(struct buffer *buffer)
+{
+	free(buffer->bytes);
+	*buffer = (struct buffer){0};
+}
+
+static bool
+buffer_append(struct buffer *buffer, const void *bytes, size_t size)
+{
+	uint8_t *grown = realloc(buffer->bytes, buffer->used + size);
+
+	if (!grown)
+		return false;
+	memcpy(grown + buffer->used, bytes, size);
+	buffer->bytes = grown;
+	buffer->used += size;
+	return true;
+}
+
+/* ---- the end of a connection ---- */
+
+static void
+lose(struct link *link)
+{
+	struct ev_loop *loop = link->config.loop;
+
+	if (link->fd < 0)
+		return;
+	ev_io_stop(loop, &link->read_w);
+	ev_io_stop(loop, &link->write_w);
+	close_fd(&link->fd);
+	buffer_clear(&link->held);
+	buffer_clear(&link->out);
+	link->connection = 0;
+	link->config.ops->on_lost(link->config.user);
+}
+
+static void
+refuse(struct link *link, const char *what)
+{
+	shutdown(link->fd, SHUT_RDWR);
+	link->config.ops->on_garbage(link->config.user, what);
+	lose(link);
+}
+
+/* ---- receiving ---- */
+
+static uint64_t
+get_64(const uint8_t *at)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < 8; i++)
+		value = value << 8 | at[i];
+	return value;
+}
+
+static uint32_t
+get_32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* What is wrong with a frame's first bytes, or NULL. */
+static const char *
+fault_of(const struct link *link, const uint8_t *head)
+{
+	uint64_t length = get_64(head + 1);
+
+	if (head[0] != 1)
+		return "bytes that are no nng frame";
+	if (length < HOPS_BYTES)
+		return "an nng frame without the pair1 header";
+	if (length - HOPS_BYTES > link->config.max_bytes)
+		return "a frame above the limit";
+	return NULL;
+}
+
+/*
+ * Hand on the frames that are whole.  Returns how many bytes are done with; `*ret_alive` is false
+ * when the connection was given up meanwhile.
+ */
+static size_t
+take_frames(struct link *link, const uint8_t *bytes, size_t size, bool *ret_alive)
+{
+	uint64_t connection = link->connection;
+	size_t at = 0;
+
+	while (size - at >= HEAD_BYTES && !link->muted) {
+		const uint8_t *head = bytes + at, *body = head + HEAD_BYTES;
+		const char *fault = fault_of(link, head);
+		size_t length;
+
+		if (fault) {
+			refuse(link, fault);
+			*ret_alive = false;
+			return at;
+		}
+		length = (size_t)get_64(head + 1);
+		if (size - at - HEAD_BYTES < length)
+			break;
+		if (get_32(body) > HOPS_MAX) {
+			refuse(link, "an nng frame with an impossible hop count");
+			*ret_alive = false;
+			return at;
+		}
+		at += HEAD_BYTES + length;
+		link->config.ops->on_frame(link->config.user, body + HOPS_BYTES,
+					   length - HOPS_BYTES);
+	}
+	*ret_alive = link->connection == connection;
+	return at;
+}
+
+/* The greeting must be the first bytes; what follows them are frames. */
+static bool
+take_greeting(struct link *link, const uint8_t *bytes)
+{
+	if (memcmp(bytes, greeting, GREETING_BYTES)) {
+		refuse(link, "a peer that is not an nng pair1 socket");
+		return false;
+	}
+	link->greeted = true;
+	return true;
+}
+
+static void
+take(struct link *link, const uint8_t *bytes, size_t size)
+{
+	size_t at = 0;
+	bool alive = true;
+
+	if (!link->greeted && size >= GREETING_BYTES) {
+		if (!take_greeting(link, bytes))
+			return;
+		at = GREETING_BYTES;
+	}
+	if (link->greeted)
+		at += take_frames(link, bytes + at, size - at, &alive);
+	if (!alive)
+		return;
+	if (bytes == link->held.bytes) {
+		memmove(link->held.bytes, bytes + at, size - at);
+		link->held.used = size - at;
+		if (!link->held.used)
+			buffer_clear(&link->held);
+	} else if (at < size && !buffer_append(&link->held, bytes + at, size - at)) {
+		lose(link); /* no memory: the peer comes back and sends it again */
+	}
+}
+
+/* False when there is no more for now, or for ever. */
+static bool
+read_some(struct link *link)
+{
+	static uint8_t buffer[READ_BYTES]; /* one loop, one thread */
+	ssize_t size = recv(link->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (size <= 0) {
+		lose(link);
+		return false;
+	}
+	if (!link->held.used)
+		take(link, buffer, (size_t)size);
+	else if (buffer_append(&link->held, buffer, (size_t)size))
+		take(link, link->held.bytes, link->held.used);
+	else
+		lose(link);
+	return !link->muted;
+}
+
+static void
+on_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	read_some(w->data);
+}
+
+/* ---- sending ---- */
+
+static void
+on_writable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct link *link = w->data;
+	struct buffer *out = &link->out;
+	ssize_t size = 0;
+
+	(void)revents;
+	if (out->used)
+		size = send(link->fd, out->bytes + out->at, out->used - out->at,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (size < 0)
+		return; /* full again, or broken: then reading says so, after all that was sent to
+			   us */
+	out->at += (size_t)size;
+	if (out->at < out->used)
+		return;
+	buffer_clear(out);
+	ev_io_stop(loop, w);
+	if (link->greeted)
+		link->config.ops->on_writable(link->config.user);
+}
+
+/* Write as much as goes; keep the rest. */
+static plug_err
+write_or_keep(struct link *link, struct iovec *parts, size_t count)
+{
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+	ssize_t sent = sendmsg(link->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	size_t done = sent > 0 ? (size_t)sent : 0;
+
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		return PLUG_EGONE; /* reading says so, too */
+	if (sent < 0)
+		return ev_io_start(link->config.loop, &link->write_w), PLUG_EAGAIN;
+	for (size_t i = 0; i < count; i++) {
+		size_t skip = done < parts[i].iov_len ? done : parts[i].iov_len;
+
+		done -= skip;
+		if (skip < parts[i].iov_len &&
+		    !buffer_append(&link->out, (uint8_t *)parts[i].iov_base + skip,
+				   parts[i].iov_len - skip)) {
+			shutdown(link->fd,
+				 SHUT_RDWR); /* half a frame is out: the connection is of no use */
+			return PLUG_ENOMEM;
+		}
+	}
+	if (link->out.used)
+		ev_io_start(link->config.loop, &link->write_w);
+	return PLUG_OK;
+}
+
+plug_err
+link_send(struct link *link, const void *body, size_t size)
+{
+	uint8_t head[HEAD_BYTES + HOPS_BYTES] = {1};
+	struct iovec parts[] = {{head, sizeof(head)}, {(void *)(uintptr_t)body, size}};
+	uint64_t length = size + HOPS_BYTES;
+
+	if (link->fd < 0 || !link->greeted)
+		return PLUG_EGONE;
+	if (link->out.used)
+		return PLUG_EAGAIN;
+	for (int i = 0; i < 8; i++)
+		head[1 + i] = (uint8_t)(length >> (56 - 8 * i));
+	head[sizeof(head) - 1] = 1; /* one hop */
+	return write_or_keep(link, parts, ARRAY_SIZE(parts));
+}
+
+/* ---- the door ---- */
+
+static void
+adopt(struct link *link, int fd)
+{
+	struct ev_loop *loop = link->config.loop;
+	struct iovec hello = {(void *)(uintptr_t)greeting, sizeof(greeting)};
+
+	link->fd = fd;
+	link->greeted = false;
+	link->connection = ++link->last_connection;
+	ev_io_set(&link->read_w, fd, EV_READ);
+	ev_io_set(&link->write_w, fd, EV_WRITE);
+	ev_io_start(loop, &link->read_w);
+	write_or_keep(link, &hello, 1);
+}
+
+/* A peer that comes back may be at the door before its old connection's end was read. */
+static bool
+still_connected(struct link *link)
+{
+	for (int i = 0; i < CATCH_UP_READS && link->fd >= 0; i++)
+		if (!read_some(link))
+			break;
+	return link->fd >= 0;
+}
+
+static void
+on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct link *link = w->data;
+	int fd = accept4(link->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	(void)loop;
+	(void)revents;
+	if (fd < 0)
+		return; /* gone already, or no descriptor is left: it tries again */
+	if (link->fd >= 0 && !link->greeted)
+		lose(link); /* it has had its time to say what it is */
+	if (!still_connected(link) && !link->muted) {
+		adopt(link, fd);
+		return;
+	}
+	/* Greeted and turned away, as pair1 does: its dialer tries again. */
+	send(fd, greeting, sizeof(greeting), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static plug_err
+listen_at(struct link *link, const char *path)
+{
+	if (strlen(path) >= sizeof(link->address.sun_path))
+		return PLUG_ETOOLARGE;
+	link->address.sun_family = AF_UNIX;
+	strcpy(link->address.sun_path, path);
+	link->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (link->listen_fd < 0 ||
+	    bind(link->listen_fd, (struct sockaddr *)&link->address, sizeof(link->address)) < 0 ||
+	    listen(link->listen_fd, BACKLOG) < 0)
+		return PLUG_ESYS;
+	return PLUG_OK;
+}
+
+plug_err
+link_open(const struct link_config *config, struct link **ret)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	plug_err err;
+
+	if (!link)
+		return PLUG_ENOMEM;
+	link->config = *config;
+	link->listen_fd = link->fd = -1;
+	err = listen_at(link, config->path);
+	if (err) {
+		close_fd(&link->listen_fd);
+		free(link);
+		return err;
+	}
+	ev_io_init(&link->accept_w, on_acceptable, link->listen_fd, EV_READ);
+	ev_io_init(&link->read_w, on_readable, -1, EV_READ);
+	ev_io_init(&link->write_w, on_writable, -1, EV_WRITE);
+	link->accept_w.data = link->read_w.data = link->write_w.data = link;
+	ev_io_start(config->loop, &link->accept_w);
+	link->config.path = NULL; /* the caller's; a copy is in `address` */
+	*ret = link;
+	return PLUG_OK;
+}
+
+void
+link_close(struct link *link)
+{
+	struct ev_loop *loop;
+
+	if (!link)
+		return;
+	loop = link->config.loop;
+	ev_io_stop(loop, &link->accept_w);
+	ev_io_stop(loop, &link->read_w);
+	ev_io_stop(loop, &link->write_w);
+	close_fd(&link->fd);
+	close_fd(&link->listen_fd);
+	unlink(link->address.sun_path);
+	buffer_clear(&link->held);
+	buffer_clear(&link->out);
+	free(link);
+}
+
+void
+link_mute(struct link *link)
+{
+	link->muted = true;
+	ev_io_stop(link->config.loop, &link->read_w);
+	ev_io_stop(link->config.loop, &link->accept_w);
+}
+
+uint64_t
+link_connection(const struct link *link)
+{
+	return link->connection;
+}
