@@ -24,18 +24,26 @@ on_sigterm(int number)
 {
 	uint64_t one = 1;
 	int saved = errno;
+	ssize_t written;
 
-	/* A child that a handler forked shares the eventfd, but it is not the plugin. */
-	if (getpid() != signalled.pid) {
-		signal(number, SIG_DFL);
-		raise(number);
-		return;
-	}
+	(void)number;
+	/* A child made without fork()'s handlers shares the eventfd, but is not the plugin. */
+	if (getpid() != signalled.pid)
+		_exit(128 + SIGTERM);
 	signalled.seen++;
-	/* When the counter is full the thread is awake already. */
-	if (signalled.fd >= 0 && write(signalled.fd, &one, sizeof(one)) < 0)
-		errno = saved;
+	written = write(signalled.fd, &one, sizeof(one));
+	(void)written; /* when the counter is full the thread is awake already */
 	errno = saved;
+}
+
+/* What a handler forks can be ended as any process can. */
+static void
+on_fork_child(void)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == on_sigterm)
+		signal(SIGTERM, SIG_DFL);
 }
 
 static void
@@ -128,7 +136,8 @@ catch_signals(const struct tick *tick)
 	signalled.seen = 0;
 	sigemptyset(&term.sa_mask);
 	sigemptyset(&ignore.sa_mask);
-	if (sigaction(SIGTERM, &term, NULL) < 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
+	if (pthread_atfork(NULL, NULL, on_fork_child) != 0 || sigaction(SIGTERM, &term, NULL) < 0 ||
+	    sigaction(SIGPIPE, &ignore, NULL) < 0)
 		return PLUG_ESYS;
 	return PLUG_OK;
 }

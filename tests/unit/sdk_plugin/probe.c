@@ -206,16 +206,21 @@ ill(struct plug_call *call, void *user)
 static plug_err
 fork_child(struct plug_call *call, void *user)
 {
-	char text[32];
-	int status = 0;
-	pid_t pid = fork();
+	char text[32], byte = 0;
+	int status = 0, fds[2];
+	pid_t pid;
 
 	(void)user;
+	if (pipe(fds) < 0 || (pid = fork()) < 0)
+		return PLUG_ESYS;
 	if (pid == 0) {
-		sleep(30);
-		_exit(0);
+		status = write(fds[1], &byte, 1) == 1 ? (int)sleep(30) : 0;
+		_exit(status);
 	}
-	kill(pid, SIGTERM);
+	if (read(fds[0], &byte, 1) == 1)
+		kill(pid, SIGTERM);
+	close(fds[0]);
+	close(fds[1]);
 	waitpid(pid, &status, 0);
 	snprintf(text, sizeof(text), WIFSIGNALED(status) ? "killed by %d" : "status %#x",
 		 WIFSIGNALED(status) ? WTERMSIG(status) : status);
