@@ -326,20 +326,40 @@ is_required_by_another(const struct registry *registry, const struct plugin *plu
 	return false;
 }
 
+/* What plugd's end waits for: not for a process that SIGKILL does not end.  One that is being
+ * stopped comes before any other; NULL when there is none. */
+static struct plugin *
+one_that_is_up(const struct registry *registry)
+{
+	struct plugin *up = NULL;
+
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
+		if (!is_down(plugin) &&
+		    !(plugin->instance && plugin->instance->state == PS_STUCK) &&
+		    (!up || plugin->slot == SS_STOPPING))
+			up = plugin;
+	return up;
+}
+
 static void
 stop_all(struct registry *registry)
 {
-	bool all_down = true;
+	bool acted = false;
+	struct plugin *up;
 
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
 		plugin->start_wanted = false;
-		if (is_down(plugin))
+		if (is_down(plugin) || plugin->slot == SS_STOPPING ||
+		    is_required_by_another(registry, plugin))
 			continue;
-		if (plugin->slot != SS_STOPPING && !is_required_by_another(registry, plugin))
-			plugin_handle(plugin, SE_STOP);
-		all_down = all_down && is_down(plugin);
+		acted = true;
+		plugin_handle(plugin, SE_STOP);
 	}
-	if (all_down && registry->on_all_stopped) {
+	up = one_that_is_up(registry);
+	/* Processes of older and of newer manifests may require each other: one has to be first. */
+	if (up && !acted && up->slot != SS_STOPPING)
+		plugin_handle(up, SE_STOP);
+	if (!up && registry->on_all_stopped) {
 		void (*done)(void *) = registry->on_all_stopped;
 
 		registry->on_all_stopped = NULL;
