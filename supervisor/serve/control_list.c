@@ -34,6 +34,7 @@ control_fill_line(Plug__PluginLine *line, const struct plugin *plugin)
 #define LINES_AT_A_TIME 64
 #define BAD_AT_A_TIME   8
 #define BAD_ERRORS      16
+#define ENTRY_OVERHEAD  64 /* of an entry on the wire, besides its longer texts */
 
 static bool
 has_tag(const struct plugin *plugin, const char *tag)
@@ -66,13 +67,44 @@ send_lines(const struct control_ctx *ctx, Plug__ListResponse *list, bool more)
 	list->n_plugins = list->n_bad = 0;
 }
 
+/* Send what is there if one more of `bytes` might not fit. */
 static void
+make_room(const struct control_ctx *ctx, Plug__ListResponse *list, size_t *used, size_t bytes)
+{
+	if (*used + bytes > CONTROL_BATCH_BYTES || list->n_plugins == LINES_AT_A_TIME ||
+	    list->n_bad == BAD_AT_A_TIME) {
+		send_lines(ctx, list, true);
+		*used = 0;
+	}
+	*used += bytes;
+}
+
+/* As many of its errors as fit into a message.  Returns the bytes that it takes, about. */
+static size_t
 fill_bad(Plug__BadPlugin *one, const struct bad_plugin *bad)
 {
+	size_t bytes;
+
 	plug__bad_plugin__init(one);
 	one->path = bad->path ? bad->path : (char *)"";
 	one->errors = bad->errors;
-	one->n_errors = bad->error_count < BAD_ERRORS ? bad->error_count : BAD_ERRORS;
+	bytes = strlen(one->path) + ENTRY_OVERHEAD;
+	while (one->n_errors < bad->error_count && one->n_errors < BAD_ERRORS) {
+		size_t more = strlen(bad->errors[one->n_errors]) + ENTRY_OVERHEAD;
+
+		if (bytes + more > CONTROL_BATCH_BYTES)
+			break;
+		bytes += more;
+		one->n_errors++;
+	}
+	return bytes;
+}
+
+static size_t
+line_bytes(const Plug__PluginLine *line)
+{
+	return strlen(line->name) + strlen(line->version) + strlen(line->reason) +
+	       2 * ENTRY_OVERHEAD;
 }
 
 void
@@ -81,22 +113,28 @@ control_list(const struct control_ctx *ctx, const Plug__ListRequest *request)
 	Plug__PluginLine lines[LINES_AT_A_TIME], *line_list[LINES_AT_A_TIME];
 	Plug__BadPlugin bads[BAD_AT_A_TIME], *bad_list[BAD_AT_A_TIME];
 	Plug__ListResponse list = PLUG__LIST_RESPONSE__INIT;
+	size_t used = 0;
 
 	list.plugins = line_list;
 	list.bad = bad_list;
 	LIST_FOREACH (plugin, &ctx->control->registry->plugins, struct plugin, node) {
+		Plug__PluginLine line;
+
 		if (!matches(plugin, request))
 			continue;
-		control_fill_line(&lines[list.n_plugins], plugin);
+		control_fill_line(&line, plugin);
+		make_room(ctx, &list, &used, line_bytes(&line));
+		lines[list.n_plugins] = line;
 		line_list[list.n_plugins] = &lines[list.n_plugins];
-		if (++list.n_plugins == LINES_AT_A_TIME)
-			send_lines(ctx, &list, true);
+		list.n_plugins++;
 	}
 	LIST_FOREACH (bad, &ctx->control->registry->bad, struct bad_plugin, node) {
-		fill_bad(&bads[list.n_bad], bad);
+		Plug__BadPlugin one;
+
+		make_room(ctx, &list, &used, fill_bad(&one, bad));
+		bads[list.n_bad] = one;
 		bad_list[list.n_bad] = &bads[list.n_bad];
-		if (++list.n_bad == BAD_AT_A_TIME)
-			send_lines(ctx, &list, true);
+		list.n_bad++;
 	}
 	send_lines(ctx, &list, false);
 }
@@ -124,13 +162,16 @@ send_daemon_status(const struct control_ctx *ctx)
 	Plug__DaemonStatus status = PLUG__DAEMON_STATUS__INIT;
 	Plug__BadPlugin bads[BAD_AT_A_TIME], *bad_list[BAD_AT_A_TIME];
 	Plug__Response response = PLUG__RESPONSE__INIT;
+	size_t used = 0;
 
 	fill_daemon(ctx, &status);
 	status.bad = bad_list;
 	LIST_FOREACH (bad, &ctx->control->registry->bad, struct bad_plugin, node) {
 		if (status.n_bad == BAD_AT_A_TIME)
 			break; /* list shows all */
-		fill_bad(&bads[status.n_bad], bad);
+		used += fill_bad(&bads[status.n_bad], bad);
+		if (used > CONTROL_BATCH_BYTES)
+			break;
 		bad_list[status.n_bad] = &bads[status.n_bad];
 		status.n_bad++;
 	}
