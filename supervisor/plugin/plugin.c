@@ -277,7 +277,7 @@ note_decision(struct plugin *plugin, struct crash *crash)
 
 /* Without a pause the next process is started before the dead one is taken apart. */
 static void
-skip_no_pause(struct plugin *plugin)
+go_on_at_once(struct plugin *plugin)
 {
 	if (plugin->slot != SS_BACKOFF || plugin->retry_at_ms > clock_mono_ms())
 		return;
@@ -312,7 +312,7 @@ plugin_instance_gone(struct plugin *plugin, struct instance *in)
 	plugin_handle(plugin, host->shutting_down ? SE_GONE_DONE : event);
 	if (crash && !list_empty(&plugin->crashes.list))
 		note_decision(plugin, crash);
-	skip_no_pause(plugin);
+	go_on_at_once(plugin);
 }
 
 /* ---- for people ---- */
