@@ -31,7 +31,7 @@
 #define PLUG_ENV_GENERATION   "PLUG_GENERATION"   /* decimal */
 #define PLUG_ENV_VITALS_FD    "PLUG_VITALS_FD"    /* decimal descriptor of the vitals page */
 #define PLUG_ENV_SOCKET       "PLUGD_SOCKET"      /* path of plugd.sock, for the client half */
-#define PLUG_ENV_CLIENT_TOKEN "PLUG_CLIENT_TOKEN" /* 32 hex digits, single use */
+#define PLUG_ENV_CLIENT_TOKEN "PLUG_CLIENT_TOKEN" /* 32 hex digits, for the life of the process */
 
 #define PLUG_SOCKET_NAME      "plugd.sock" /* in the runtime directory */
 

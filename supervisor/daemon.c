@@ -1,4 +1,4 @@
-#include "daemon.h"
+#include "daemon_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,307 +20,6 @@
 #define WANTED_DESCRIPTORS 65536
 #define END_ALL_MS         3000
 #define SECOND_STOP_MS     1000
-
-struct daemon {
-	const struct options *options;
-	const struct guardian *guardian;
-	struct settings *settings;
-	struct ev_loop *loop;
-	struct rundir rundir;
-	struct cgroup cgroup;
-	bool has_cgroup;
-	int state_fd;
-	char state_dir[PATH_MAX];
-	char containment[512], config_error[2048];
-	struct config_dirs dirs; /* for describe() */
-	struct host host;
-	struct registry registry;
-	struct router router;
-	struct control control;
-	struct doorman *doorman;
-	ev_signal term_w, int_w, hup_w, child_w;
-	ev_io lifeline_w;
-	uint64_t started_ms;
-	int exit_status;
-	uint64_t stop_requested_ms;
-};
-
-/* ---- limits ---- */
-
-static struct doorman_limits
-door_limits(const struct settings *settings)
-{
-	return (struct doorman_limits){
-		.clients = (unsigned)settings->limits.clients,
-		.clients_per_uid = (unsigned)settings->limits.clients_per_uid,
-		.queue_bytes = settings->limits.client_queue_bytes,
-		.call_bytes = settings->limits.call_bytes,
-	};
-}
-
-static void
-apply_limits(struct daemon *d)
-{
-	const struct settings_limits *limits = &d->settings->limits;
-
-	d->host.limits = (struct host_limits){
-		.call_bytes = limits->call_bytes,
-		.calls_per_instance = (uint32_t)limits->calls_per_instance,
-		.unacked_bytes = 4 * limits->call_bytes,
-		.log_ring_bytes = limits->log_ring_bytes,
-		.log_file_bytes = d->settings->log.max_bytes,
-		.log_files = (unsigned)d->settings->log.files,
-	};
-	d->router.limits = (struct router_limits){
-		.tickets_per_client = (size_t)limits->calls_per_client,
-		.queue_calls = (size_t)limits->queue_calls,
-		.queue_bytes = 16 * limits->call_bytes,
-		.call_bytes = limits->call_bytes,
-		.call_timeout_ms = limits->call_timeout_ms,
-	};
-	d->control.tickets_per_client = (size_t)limits->calls_per_client;
-	if (d->doorman) {
-		struct doorman_limits door = door_limits(d->settings);
-
-		doorman_set_limits(d->doorman, &door);
-	}
-}
-
-static void
-apply_log(const struct daemon *d)
-{
-	enum log_level level = (enum log_level)d->settings->log.level;
-	enum log_format format = (enum log_format)d->settings->log.format;
-
-	if (d->options->log_level)
-		log_level_parse(d->options->log_level, &level);
-	if (d->options->log_format)
-		log_format_parse(d->options->log_format, &format);
-	log_configure(level, format);
-}
-
-/* ---- between the parts ---- */
-
-static void
-on_ready(void *user, struct instance *in)
-{
-	struct daemon *d = user;
-
-	router_on_ready(&d->router, in);
-}
-
-static void
-on_reply(void *user, struct instance *in, const Plug__Envelope *env)
-{
-	struct daemon *d = user;
-
-	router_on_reply(&d->router, in, env);
-}
-
-static size_t
-describe_calls(void *user, struct instance *in, struct crash_call *calls, size_t max)
-{
-	(void)user;
-	return router_describe_calls(in, calls, max);
-}
-
-static void
-on_gone(void *user, struct instance *in)
-{
-	struct daemon *d = user;
-
-	router_on_gone(&d->router, in);
-	registry_changed(&d->registry);
-}
-
-static void
-on_abandon(void *user, struct plugin *plugin, const char *why)
-{
-	struct daemon *d = user;
-
-	router_on_abandon(&d->router, plugin, why);
-}
-
-static void
-on_settled(void *user, struct plugin *plugin)
-{
-	struct daemon *d = user;
-
-	control_on_settled(&d->control, plugin);
-}
-
-static void
-on_forget(void *user, struct plugin *plugin)
-{
-	struct daemon *d = user;
-
-	router_on_abandon(&d->router, plugin, "its folder is gone");
-	control_forget(plugin);
-}
-
-static const struct host_ops host_ops = {
-	.on_ready = on_ready,
-	.on_reply = on_reply,
-	.describe_calls = describe_calls,
-	.on_gone = on_gone,
-	.on_abandon = on_abandon,
-	.on_settled = on_settled,
-	.on_forget = on_forget,
-};
-
-static void
-on_client_message(void *user, struct client *client, const Plug__Envelope *env)
-{
-	struct daemon *d = user;
-	struct ticket *ticket;
-
-	switch (env->body_case) {
-	case PLUG__ENVELOPE__BODY_CALL:
-		router_call(&d->router, client, env->id, env->call);
-		return;
-	case PLUG__ENVELOPE__BODY_REQUEST:
-		control_request(&d->control, client, env->id, env->request);
-		return;
-	case PLUG__ENVELOPE__BODY_CANCEL:
-		ticket = ticket_find(client, env->id);
-		if (ticket)
-			ticket->ops->on_cancel(ticket);
-		return; /* else it ended while CANCEL was on its way */
-	case PLUG__ENVELOPE__BODY_CHUNK:
-		ticket = ticket_find(client, env->id);
-		if (ticket && ticket->ops->on_chunk)
-			ticket->ops->on_chunk(ticket, env->chunk);
-		return;
-	default:
-		client_close(client, "a message that a client does not send");
-	}
-}
-
-static void
-on_client_sent(void *user, const struct client_origin *origin)
-{
-	struct daemon *d = user;
-
-	router_on_sent(&d->router, origin);
-}
-
-static void
-on_client_gone(void *user, struct client *client)
-{
-	(void)user;
-	ticket_close_all(client);
-}
-
-static bool
-take_token(void *user, const uint8_t *token, size_t size)
-{
-	struct daemon *d = user;
-
-	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
-		if (plugin->instance && instance_take_client_token(plugin->instance, token, size))
-			return true;
-	return false;
-}
-
-static const struct doorman_ops doorman_ops = {
-	.on_message = on_client_message,
-	.on_sent = on_client_sent,
-	.on_gone = on_client_gone,
-	.take_token = take_token,
-};
-
-/* ---- configuration ---- */
-
-static plug_err
-discover(struct daemon *d)
-{
-	struct list bad = LIST_INIT(bad);
-	struct spec **specs;
-	size_t count;
-	plug_err err = config_discover(d->options, d->settings, &specs, &count, &bad);
-
-	if (err)
-		return err;
-	registry_update(&d->registry, specs, count, (size_t)d->settings->limits.plugins, &bad);
-	free(specs);
-	return PLUG_OK;
-}
-
-static void
-keep_error(void *context, const char *line)
-{
-	struct daemon *d = context;
-	size_t used = strlen(d->config_error);
-
-	log_error("%s", line);
-	snprintf(d->config_error + used, sizeof(d->config_error) - used, "%s%s", used ? "\n" : "",
-		 line);
-}
-
-static void
-reread(void *user)
-{
-	struct daemon *d = user;
-	struct settings *settings;
-	struct diags diags;
-
-	if (d->host.shutting_down)
-		return;
-	guardian_notify(d->guardian, "RELOADING=1");
-	d->config_error[0] = '\0';
-	diags_init(&diags);
-	settings = config_load(d->options, &diags);
-	diags_each(&diags, keep_error, d);
-	diags_fini(&diags);
-	if (settings) {
-		settings_free(d->settings);
-		d->settings = settings;
-		apply_log(d);
-		apply_limits(d);
-		config_dirs(d->options, d->settings, &d->dirs);
-		discover(d);
-		registry_autostart(&d->registry);
-		events_add(&d->host.events, NULL, "config", 0, 0, "re-read; %zu plugins",
-			   d->registry.count);
-	} else {
-		events_add(&d->host.events, NULL, "config", 0, 0,
-			   "rejected, the old configuration stays in force: %s", d->config_error);
-	}
-	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
-		logfile_reopen(&plugin->output.file);
-	guardian_notify(d->guardian, "READY=1");
-}
-
-static struct spec *
-respec(void *user, const struct spec *spec, char *const *set, size_t count, struct diags *diags)
-{
-	struct spec_layers layers = {
-		.environment = environ, .set = (const char *const *)set, .set_count = count};
-
-	(void)user;
-	return spec_with(spec, &layers, diags);
-}
-
-static void
-describe(void *user, Plug__DaemonStatus *status)
-{
-	struct daemon *d = user;
-	uint64_t dropped = log_dropped();
-
-	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
-		dropped += plugin->output.file.dropped;
-	status->version = (char *)PLUG_VERSION;
-	status->guardian_pid = d->guardian->pid;
-	status->uptime_ms = clock_mono_ms() - d->started_ms;
-	status->runtime_dir = d->rundir.path;
-	status->state_dir = d->state_dir;
-	status->plugin_dirs = (char **)d->dirs.paths;
-	status->n_plugin_dirs = d->dirs.count;
-	status->config_file = (char *)(d->options->config_file ? d->options->config_file : "");
-	status->containment = d->containment;
-	status->dropped_log_lines = dropped;
-	status->config_error = d->config_error;
-}
 
 /* ---- end ---- */
 
@@ -372,7 +71,7 @@ on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	(void)loop;
 	(void)revents;
-	reread(w->data);
+	daemon_reread(w->data);
 }
 
 static bool
@@ -491,8 +190,8 @@ open_door(struct daemon *d)
 	struct doorman_config config = {
 		.loop = d->loop,
 		.path = d->host.socket_path,
-		.limits = door_limits(d->settings),
-		.ops = &doorman_ops,
+		.limits = daemon_door_limits(d->settings),
+		.ops = &daemon_doorman_ops,
 		.user = d,
 	};
 
@@ -509,6 +208,7 @@ start(struct daemon *d)
 	rlim_t now;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN); /* the guardian passes it on; it means nothing yet */
 	umask(077);
 	rlimit_raise_nofile(WANTED_DESCRIPTORS, &d->host.nofile_soft, &now);
 	/* Not the default loop: that one reaps every child it sees, ours included. */
@@ -525,8 +225,9 @@ start(struct daemon *d)
 	d->control.host = &d->host;
 	d->control.registry = &d->registry;
 	d->control.router = &d->router;
-	d->control.daemon = (struct control_daemon){reread, shut_down, describe, respec, d};
-	apply_limits(d);
+	d->control.daemon = (struct control_daemon){daemon_reread, shut_down, daemon_describe,
+						    daemon_respec, d};
+	daemon_apply_limits(d);
 	if (!open_runtime_dir(d) || !open_state_dir(d))
 		return false;
 	open_cgroup(d);
@@ -534,7 +235,7 @@ start(struct daemon *d)
 	config_dirs(d->options, d->settings, &d->dirs);
 	if (!open_door(d))
 		return false;
-	if (discover(d)) {
+	if (daemon_discover(d)) {
 		log_error("out of memory while looking for plugins");
 		return false;
 	}
@@ -577,10 +278,10 @@ daemon_run(const struct options *options, struct settings *settings,
 	d->rundir = (struct rundir)RUNDIR_INIT;
 	d->state_fd = d->host.log_dir_fd = -1;
 	d->host.rundir = &d->rundir;
-	d->host.ops = &host_ops;
+	d->host.ops = &daemon_host_ops;
 	d->host.ops_user = d;
 	d->started_ms = clock_mono_ms();
-	apply_log(d);
+	daemon_apply_log(d);
 	if (start(d)) {
 		events_add(&d->host.events, NULL, "started", 0, getpid(),
 			   "plugd %s in %s, %zu plugins; no orphans by %s", PLUG_VERSION,

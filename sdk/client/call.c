@@ -385,6 +385,15 @@ receive_message(struct plug_client *client, struct plugc_call *call, Plug__Envel
 	return complete(client, call, message);
 }
 
+/* The plugin died, or the deadline passed, in the middle of a long reply: plugd says so in its
+ * place. */
+static bool
+ends_unfinished(const struct plugc_call *call, const Plug__Envelope *env)
+{
+	return call->assembling && env->body_case == PLUG__ENVELOPE__BODY_REPLY &&
+	       env->reply->outcome != PLUG_OK && !env->reply->partial && !env->reply->more;
+}
+
 plug_err
 plugc_call_receive(struct plug_client *client, struct plugc_call *call, Plug__Envelope *env)
 {
@@ -395,6 +404,10 @@ plugc_call_receive(struct plug_client *client, struct plugc_call *call, Plug__En
 	if (call->done) {
 		plug_envelope_free(env);
 		return PLUG_OK;
+	}
+	if (ends_unfinished(call, env)) {
+		plugc_message_free(call->assembling);
+		call->assembling = NULL;
 	}
 	if (is_response != call->is_request || is_chunk != (call->assembling != NULL)) {
 		plug_envelope_free(env);

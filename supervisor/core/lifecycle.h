@@ -41,7 +41,6 @@
 	X(ARM, "start the deadline of the new state")                                          \
 	X(DISARM, "stop the deadline")                                                         \
 	X(ROUTE, "give it the calls that wait")                                                \
-	X(UNROUTE, "give it no more calls")                                                    \
 	X(DRAIN, "send DRAIN")                                                                 \
 	X(STOP, "send STOP")                                                                   \
 	X(TERM, "SIGTERM and SIGCONT to its group")                                            \

@@ -220,9 +220,9 @@ greet(struct client *client, const Plug__Envelope *env)
 		return;
 	}
 	if (hello->token.len) {
-		if (!doorman->config.ops->take_token(doorman->config.user, hello->token.data,
-						     hello->token.len)) {
-			refuse(client, PLUG_EDENIED, "the token is unknown or was used before");
+		if (!doorman->config.ops->has_token(doorman->config.user, hello->token.data,
+						    hello->token.len)) {
+			refuse(client, PLUG_EDENIED, "the token is not that of a running instance");
 			return;
 		}
 		client->role = ROLE_INSTANCE;

@@ -59,8 +59,8 @@ struct doorman_ops {
 	void (*on_sent)(void *user, const struct client_origin *origin);
 	/* The client is about to be freed: forget it. */
 	void (*on_gone)(void *user, struct client *client);
-	/* Is this the token of a live instance?  Single use: true only once. */
-	bool (*take_token)(void *user, const uint8_t *token, size_t size);
+	/* Is this the token of a live instance? */
+	bool (*has_token)(void *user, const uint8_t *token, size_t size);
 };
 
 struct doorman_limits {

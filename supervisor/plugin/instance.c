@@ -471,11 +471,8 @@ instance_method(const struct instance *in, const char *name)
 }
 
 bool
-instance_take_client_token(struct instance *in, const uint8_t *token, size_t size)
+instance_has_client_token(const struct instance *in, const uint8_t *token, size_t size)
 {
-	if (in->client_token_used || in->exited || size != sizeof(in->client_token) ||
-	    !plug_secret_equal(token, in->client_token, size))
-		return false;
-	in->client_token_used = true;
-	return true;
+	return !in->exited && size == sizeof(in->client_token) &&
+	       plug_secret_equal(token, in->client_token, size);
 }

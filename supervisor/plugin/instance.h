@@ -64,7 +64,6 @@ struct instance {
 	struct rundir_session dir;
 	struct cgroup_group cgroup;
 	uint8_t token[PLUG_TOKEN_BYTES], client_token[PLUG_TOKEN_BYTES];
-	bool client_token_used;
 	uint64_t last_ticks, last_tick_ms, ping_ms, looked_ms;
 	bool ping_out;
 };
@@ -100,7 +99,8 @@ void instance_tick(struct instance *instance);
 /* A copy of its vitals; false when it does not write them. */
 bool instance_vitals(const struct instance *instance, struct plug_vitals *ret);
 
-/* True once, for the token given to this instance for the client half. */
-bool instance_take_client_token(struct instance *instance, const uint8_t *token, size_t size);
+/* Is this the token given to this instance for the client half?  Good for the life of its process.
+ */
+bool instance_has_client_token(const struct instance *instance, const uint8_t *token, size_t size);
 
 #endif

@@ -110,6 +110,8 @@ relay_arm(struct relay *relay, double seconds)
 uint64_t
 relay_age_ms(const struct relay *relay)
 {
+	if (relay->state == RELAY_SENT)
+		return clock_mono_ms() - relay->sent_ms;
 	return (clock_mono_ns() - relay->started_ns) / 1000000u;
 }
 
@@ -170,7 +172,7 @@ relay_cancel(struct relay *relay, plug_err reason)
 	Plug__Cancel cancel = PLUG__CANCEL__INIT;
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
 
-	if (relay->state != RELAY_SENT)
+	if (!relay->instance)
 		return;
 	cancel.reason = reason;
 	env.id = relay->id;

@@ -65,7 +65,7 @@ void relay_drop_parts(struct relay *relay);
 /* Send CALL and CHUNKs to its instance. Errors of instance_send(), before anything was sent. */
 plug_err relay_send(struct relay *relay);
 
-/* Milliseconds since it was sent, for people. */
+/* Milliseconds since it was sent, or while it waits, since it came; for people. */
 uint64_t relay_age_ms(const struct relay *relay);
 
 /* Tell the client the outcome; `message` may be NULL.  Its ticket is closed; statistics are

@@ -8,12 +8,11 @@
 #include "base/log.h"
 #include "core/suggest.h"
 #include "serve/answer.h"
+#include "serve/router_private.h"
 
-#define TIMEOUT_MAX_US (7ull * 24 * 3600 * 1000000)
-#define HUNG_SECONDS   2.0 /* past its deadline, then the handler counts as hung */
-#define CREDIT_BYTES   (PLUG_WINDOW_BYTES / 4)
-
-static void dispatch_queue(struct plugin *plugin);
+#define TIMEOUT_MAX_US     (7ull * 24 * 3600 * 1000000)
+#define HUNG_SECONDS       2.0 /* past its deadline, then the handler counts as hung */
+#define CONTENT_TYPE_BYTES 255
 
 void
 router_init(struct router *router, struct host *host, struct registry *registry)
@@ -40,8 +39,8 @@ finish(struct relay *relay, plug_err outcome, const char *message)
 	relay_arm(relay, HUNG_SECONDS);
 }
 
-static void
-finish_printf(struct relay *relay, plug_err outcome, const char *format, ...)
+void
+router_finish(struct relay *relay, plug_err outcome, const char *format, ...)
 {
 	char message[768];
 	va_list ap;
@@ -68,14 +67,14 @@ may_wait(const struct plugin *plugin)
 	}
 }
 
-static void
-finish_unavailable(struct relay *relay)
+void
+router_finish_unavailable(struct relay *relay)
 {
 	struct plugin *plugin = relay->plugin;
 	char next[192];
 
 	plugin_next_text(plugin, next, sizeof(next));
-	finish_printf(relay, PLUG_EUNAVAILABLE, "%s is %s%s%s; next: %s", plugin_name(plugin),
+	router_finish(relay, PLUG_EUNAVAILABLE, "%s is %s%s%s; next: %s", plugin_name(plugin),
 		      plugin_word(plugin), *plugin->why ? ": " : "", plugin->why, next);
 }
 
@@ -102,14 +101,25 @@ dispatch(struct relay *relay, struct instance *in)
 		char methods[512];
 
 		list_methods(in, methods, sizeof(methods));
-		finish_printf(relay, PLUG_ENOMETHOD, "%s has no method \"%s\"; it has: %s",
+		router_finish(relay, PLUG_ENOMETHOD, "%s has no method \"%s\"; it has: %s",
 			      plugin_name(relay->plugin), relay->method, methods);
 		return false;
 	}
 	if (instance_unacked_bytes(in) + relay->bytes + 4096 > limits->unacked_bytes) {
-		finish_printf(relay, PLUG_EOVERLOADED,
+		router_finish(relay, PLUG_EOVERLOADED,
 			      "%s has not taken %zu bytes of earlier calls; try again later",
 			      plugin_name(relay->plugin), instance_unacked_bytes(in));
+		return false;
+	}
+	relay->instance = in;
+	relay->idempotent = method->idempotent;
+	relay->sent_ms = clock_mono_ms();
+	err = relay_send(relay);
+	if (err) {
+		relay_cancel(relay, PLUG_ECANCELLED); /* of what has reached it */
+		relay->instance = NULL;
+		router_finish(relay, err, "could not be handed to %s: %s",
+			      plugin_name(relay->plugin), plug_err_text(err));
 		return false;
 	}
 	if (relay->state == RELAY_QUEUED) {
@@ -117,16 +127,8 @@ dispatch(struct relay *relay, struct instance *in)
 		relay->plugin->queued--;
 	}
 	relay->state = RELAY_SENT;
-	relay->instance = in;
-	relay->idempotent = method->idempotent;
-	relay->sent_ms = clock_mono_ms();
 	list_append(&in->calls, &relay->node);
 	in->in_flight++;
-	err = relay_send(relay);
-	if (err) { /* the session is broken: its end comes from the loop, and ends this call too */
-		log_line(LOG_DEBUG, plugin_name(relay->plugin), in->pid, "call %llu not sent: %s",
-			 (unsigned long long)relay->id, plug_err_text(err));
-	}
 	if (!relay->idempotent || relay->replayed)
 		relay_drop_parts(relay);
 	return true;
@@ -145,7 +147,7 @@ enqueue(struct relay *relay)
 	struct plugin *plugin = relay->plugin;
 
 	if (plugin->queued >= relay->router->limits.queue_calls) {
-		finish_printf(relay, PLUG_EOVERLOADED,
+		router_finish(relay, PLUG_EOVERLOADED,
 			      "%u calls wait for %s already (limits.queue_calls)", plugin->queued,
 			      plugin_name(plugin));
 		return;
@@ -165,11 +167,11 @@ route(struct relay *relay)
 	else if (may_wait(plugin))
 		enqueue(relay);
 	else
-		finish_unavailable(relay);
+		router_finish_unavailable(relay);
 }
 
-static void
-dispatch_queue(struct plugin *plugin)
+void
+router_dispatch(struct plugin *plugin)
 {
 	while (!list_empty(&plugin->queue) && has_room(plugin->instance))
 		dispatch(LIST_FIRST(&plugin->queue, struct relay, node), plugin->instance);
@@ -202,6 +204,8 @@ take_part(struct relay *relay, const void *data, size_t size)
 {
 	struct router *router = relay->router;
 
+	if (!size && !list_empty(&relay->parts))
+		return PLUG_OK;
 	if (router->held_bytes + size > router->limits.queue_bytes)
 		return PLUG_EOVERLOADED;
 	return relay_add_part(relay, data, size, router->limits.call_bytes);
@@ -211,10 +215,10 @@ static void
 refuse_part(struct relay *relay, plug_err err)
 {
 	if (err == PLUG_ETOOLARGE)
-		finish_printf(relay, err, "the payload exceeds limits.call_bytes, %llu bytes",
+		router_finish(relay, err, "the payload exceeds limits.call_bytes, %llu bytes",
 			      (unsigned long long)relay->router->limits.call_bytes);
 	else
-		finish_printf(relay, err,
+		router_finish(relay, err,
 			      "%llu bytes of calls wait in plugd already; try again later",
 			      (unsigned long long)relay->router->held_bytes);
 }
@@ -227,6 +231,10 @@ on_chunk(struct ticket *ticket, const Plug__Chunk *chunk)
 
 	if (relay->state != RELAY_RECEIVING) {
 		client_close(ticket->client, "CHUNK after the last one of its call");
+		return;
+	}
+	if (chunk->data.len > PLUG_CHUNK_BYTES) {
+		client_close(ticket->client, "more than 48 KiB of payload in one message");
 		return;
 	}
 	err = take_part(relay, chunk->data.data, chunk->data.len);
@@ -274,6 +282,14 @@ router_call(struct router *router, struct client *client, uint64_t id, const Plu
 		answer_no_plugin(client, id, router->registry, plug_str(call->plugin), true);
 		return;
 	}
+	if (call->payload.len > PLUG_CHUNK_BYTES) {
+		client_close(client, "more than 48 KiB of payload in one message");
+		return;
+	}
+	if (strlen(plug_str(call->content_type)) > CONTENT_TYPE_BYTES) {
+		answer_call(client, id, PLUG_EINVAL, "the content type is longer than 255 bytes");
+		return;
+	}
 	if (!plug_name_valid(plug_str(call->method))) {
 		answer_call(client, id, PLUG_ENOMETHOD, "a method's name is 1 to 63 of [a-z0-9_-]");
 		return;
@@ -299,205 +315,6 @@ router_call(struct router *router, struct client *client, uint64_t id, const Plu
 		refuse_part(relay, err);
 	else if (!call->more)
 		route(relay);
-}
-
-/* ---- from an instance ---- */
-
-/* Tell the plugin that bytes have left plugd; in larger steps, so that small answers cost no
- * message. */
-static void
-credit(struct relay *relay, size_t bytes)
-{
-	Plug__Credit body = PLUG__CREDIT__INIT;
-	Plug__Envelope env = PLUG__ENVELOPE__INIT;
-
-	relay->uncredited += bytes;
-	if (relay->uncredited < CREDIT_BYTES || relay->state != RELAY_SENT)
-		return;
-	body.bytes = relay->uncredited;
-	relay->uncredited = 0;
-	env.id = relay->id;
-	env.body_case = PLUG__ENVELOPE__BODY_CREDIT;
-	env.credit = &body;
-	instance_send(relay->instance, &env);
-}
-
-void
-router_on_sent(struct router *router, const struct client_origin *origin)
-{
-	struct relay *relay = idmap_get(&router->by_id, origin->id);
-
-	if (relay)
-		credit(relay, origin->payload);
-}
-
-/* Pass a REPLY or CHUNK on to the client, if one still waits. */
-static void
-forward(struct relay *relay, const Plug__Envelope *theirs, size_t payload)
-{
-	struct client *client = relay->ticket.client;
-	struct client_origin origin = {relay->id, payload};
-	Plug__Envelope env = PLUG__ENVELOPE__INIT;
-
-	if (!client) {
-		credit(relay, payload);
-		return;
-	}
-	env.id = relay->ticket.id;
-	env.body_case = theirs->body_case;
-	if (theirs->body_case == PLUG__ENVELOPE__BODY_REPLY)
-		env.reply = theirs->reply;
-	else
-		env.chunk = theirs->chunk;
-	relay->answering = true;
-	client_send(client, &env, &origin);
-}
-
-/* The plugin's last word on it. */
-static void
-complete(struct relay *relay, const char *message)
-{
-	struct plugin *plugin = relay->plugin;
-
-	if (relay->ticket.client)
-		stats_count(&plugin->stats, relay->method, relay->outcome,
-			    (clock_mono_ns() - relay->started_ns) / 1000u, message);
-	relay_free(relay);
-	dispatch_queue(plugin);
-}
-
-static void
-on_reply(struct relay *relay, const Plug__Envelope *env)
-{
-	const Plug__Reply *reply = env->reply;
-
-	relay->reply_bytes = reply->payload.len;
-	relay->in_chunks = reply->more;
-	relay->last_reply = !reply->partial;
-	relay->outcome = (plug_err)reply->outcome;
-	forward(relay, env, reply->payload.len);
-	if (!reply->partial && !reply->more)
-		complete(relay, reply->message);
-}
-
-static void
-on_reply_chunk(struct relay *relay, const Plug__Envelope *env)
-{
-	const Plug__Chunk *chunk = env->chunk;
-
-	relay->reply_bytes += chunk->data.len;
-	if (relay->reply_bytes > relay->router->limits.call_bytes && relay->ticket.client) {
-		relay_cancel(relay, PLUG_ECANCELLED);
-		finish_printf(relay, PLUG_ETOOLARGE,
-			      "the reply exceeds limits.call_bytes, %llu bytes",
-			      (unsigned long long)relay->router->limits.call_bytes);
-	}
-	forward(relay, env, chunk->data.len);
-	if (!chunk->last)
-		return;
-	relay->in_chunks = false;
-	if (relay->last_reply)
-		complete(relay, NULL);
-}
-
-void
-router_on_reply(struct router *router, struct instance *in, const Plug__Envelope *env)
-{
-	struct relay *relay = idmap_get(&router->by_id, env->id);
-	bool is_chunk = env->body_case == PLUG__ENVELOPE__BODY_CHUNK;
-	const struct instance_method *method;
-
-	if (!relay || relay->state != RELAY_SENT || relay->instance != in) {
-		instance_violation(in, PLUG_EPROTO, "an answer to a call that it does not have");
-		return;
-	}
-	if (is_chunk != relay->in_chunks) {
-		instance_violation(in, PLUG_EPROTO,
-				   is_chunk ? "CHUNK without a REPLY before it"
-					    : "REPLY before the last CHUNK");
-		return;
-	}
-	method = instance_method(in, relay->method);
-	if (!is_chunk && env->reply->partial && !(method && method->stream)) {
-		instance_violation(in, PLUG_EPROTO,
-				   "a piece of a stream from a method that is not one");
-		return;
-	}
-	if (is_chunk)
-		on_reply_chunk(relay, env);
-	else
-		on_reply(relay, env);
-}
-
-void
-router_on_ready(struct router *router, struct instance *in)
-{
-	(void)router;
-	dispatch_queue(in->plugin);
-}
-
-void
-router_on_abandon(struct router *router, struct plugin *plugin, const char *why)
-{
-	(void)router;
-	(void)why;
-	LIST_FOREACH_SAFE (relay, &plugin->queue, struct relay, node)
-		finish_unavailable(relay);
-}
-
-/* May it be sent once more?  It was delivered, so only if twice does no harm, and if nothing of an
- * answer was seen. */
-static bool
-may_replay(const struct relay *relay)
-{
-	return relay->idempotent && !relay->replayed && !relay->answering && relay->ticket.client &&
-	       !list_empty(&relay->parts);
-}
-
-void
-router_on_gone(struct router *router, struct instance *in)
-{
-	struct plugin *plugin = in->plugin;
-	struct list replays = LIST_INIT(replays);
-
-	(void)router;
-	LIST_FOREACH_SAFE (relay, &in->calls, struct relay, node) {
-		if (may_replay(relay)) {
-			list_remove(&relay->node);
-			in->in_flight--;
-			relay->state = RELAY_QUEUED;
-			relay->instance = NULL;
-			relay->replayed = true;
-			plugin->queued++;
-			list_append(&replays, &relay->node);
-			continue;
-		}
-		relay_answer(relay, PLUG_EGONE,
-			     plugin->why[0] ? plugin->why : "the process was stopped");
-		relay_free(relay);
-	}
-	/* Older than everything that waits: they go first. */
-	list_splice(&replays, &plugin->queue);
-	list_splice(&plugin->queue, &replays);
-}
-
-size_t
-router_describe_calls(struct instance *in, struct crash_call *calls, size_t max)
-{
-	size_t count = 0;
-
-	LIST_FOREACH (relay, &in->calls, struct relay, node) {
-		if (count < max) {
-			struct crash_call *call = &calls[count];
-
-			call->id = relay->id;
-			call->age_ms = relay_age_ms(relay);
-			call->hung = relay->hung;
-			snprintf(call->method, sizeof(call->method), "%s", relay->method);
-		}
-		count++;
-	}
-	return count;
 }
 
 /* ---- deadlines ---- */
@@ -528,7 +345,7 @@ router_on_deadline(struct relay *relay)
 		       "the deadline passed before all of the payload was there");
 		return;
 	case RELAY_QUEUED:
-		finish_printf(relay, PLUG_ETIMEOUT, "not started within %llu ms: %s is %s%s%s",
+		router_finish(relay, PLUG_ETIMEOUT, "not started within %llu ms: %s is %s%s%s",
 			      (unsigned long long)waited_ms, plugin_name(relay->plugin),
 			      plugin_word(relay->plugin), *relay->plugin->why ? ": " : "",
 			      relay->plugin->why);
@@ -539,7 +356,7 @@ router_on_deadline(struct relay *relay)
 			return;
 		}
 		relay_cancel(relay, PLUG_ETIMEOUT);
-		finish_printf(relay, PLUG_ETIMEOUT,
+		router_finish(relay, PLUG_ETIMEOUT,
 			      "%s.%s did not answer within %llu ms; the call was cancelled",
 			      plugin_name(relay->plugin), relay->method,
 			      (unsigned long long)waited_ms);

@@ -255,7 +255,8 @@ def test_a_plugin_calls_another(site):
 
 
 def test_instances_may_not_administer(site):
-    """The token of the environment makes a client an instance: it may call, and nothing else."""
+    """The token of the environment makes a client an instance: it may call, and nothing else. It is
+    good for as long as the process lives, so that the client half can connect again."""
     site.script(
         "agent",
         """
@@ -263,17 +264,20 @@ rogue = Rogue().start()
 client = Client(os.environ["PLUGD_SOCKET"], token=bytes.fromhex(os.environ["PLUG_CLIENT_TOKEN"]))
 say("role", client.welcome.role)
 say("admin", client.request(list={})[-1].outcome)
+again = Client(os.environ["PLUGD_SOCKET"], token=bytes.fromhex(os.environ["PLUG_CLIENT_TOKEN"]))
+say("again", again.welcome.role)
 try:
-    Client(os.environ["PLUGD_SOCKET"], token=bytes.fromhex(os.environ["PLUG_CLIENT_TOKEN"])).receive()
+    Client(os.environ["PLUGD_SOCKET"], token=bytes(16)).receive()
 except BaseException as error:
-    say("again", type(error).__name__)
+    say("foreign", type(error).__name__)
 rogue.serve()
 """,
     )
     site.start()
     site.log_line("agent", "^role instance$")
     site.log_line("agent", f"^admin {wire.EDENIED}$")
-    site.log_line("agent", "^again ")
+    site.log_line("agent", "^again instance$")
+    site.log_line("agent", "^foreign ")
 
 
 def test_stats_count_outcomes(actor):

@@ -1,0 +1,211 @@
+/* What comes back: replies, credit, and the end of the instance that had the calls. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "serve/router_private.h"
+
+#define CREDIT_BYTES (PLUG_WINDOW_BYTES / 4)
+
+/* Tell the plugin that bytes have left plugd; in larger steps, so that small answers cost no
+ * message. */
+static void
+credit(struct relay *relay, size_t bytes)
+{
+	Plug__Credit body = PLUG__CREDIT__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	relay->uncredited += bytes;
+	if (relay->uncredited < CREDIT_BYTES || relay->state != RELAY_SENT)
+		return;
+	body.bytes = relay->uncredited;
+	relay->uncredited = 0;
+	env.id = relay->id;
+	env.body_case = PLUG__ENVELOPE__BODY_CREDIT;
+	env.credit = &body;
+	instance_send(relay->instance, &env);
+}
+
+void
+router_on_sent(struct router *router, const struct client_origin *origin)
+{
+	struct relay *relay = idmap_get(&router->by_id, origin->id);
+
+	if (relay)
+		credit(relay, origin->payload);
+}
+
+/* Pass a REPLY or CHUNK on to the client, if one still waits. */
+static void
+forward(struct relay *relay, const Plug__Envelope *theirs, size_t payload)
+{
+	struct client *client = relay->ticket.client;
+	struct client_origin origin = {relay->id, payload};
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	if (!client) {
+		credit(relay, payload);
+		return;
+	}
+	env.id = relay->ticket.id;
+	env.body_case = theirs->body_case;
+	if (theirs->body_case == PLUG__ENVELOPE__BODY_REPLY)
+		env.reply = theirs->reply;
+	else
+		env.chunk = theirs->chunk;
+	relay->answering = true;
+	if (client_send(client, &env, &origin) == PLUG_ETOOLARGE)
+		relay_answer(relay, PLUG_ETOOLARGE,
+			     "the plugin's answer does not fit into one message");
+}
+
+/* The plugin's last word on it. */
+static void
+complete(struct relay *relay, const char *message)
+{
+	struct plugin *plugin = relay->plugin;
+
+	if (relay->ticket.client)
+		stats_count(&plugin->stats, relay->method, relay->outcome,
+			    (clock_mono_ns() - relay->started_ns) / 1000u, message);
+	relay_free(relay);
+	router_dispatch(plugin);
+}
+
+static void
+on_reply(struct relay *relay, const Plug__Envelope *env)
+{
+	const Plug__Reply *reply = env->reply;
+
+	relay->reply_bytes = reply->payload.len;
+	relay->in_chunks = reply->more;
+	relay->last_reply = !reply->partial;
+	relay->outcome = (plug_err)reply->outcome;
+	forward(relay, env, reply->payload.len);
+	if (!reply->partial && !reply->more)
+		complete(relay, reply->message);
+}
+
+static void
+on_reply_chunk(struct relay *relay, const Plug__Envelope *env)
+{
+	const Plug__Chunk *chunk = env->chunk;
+
+	relay->reply_bytes += chunk->data.len;
+	if (relay->reply_bytes > relay->router->limits.call_bytes && relay->ticket.client) {
+		relay_cancel(relay, PLUG_ECANCELLED);
+		router_finish(relay, PLUG_ETOOLARGE,
+			      "the reply exceeds limits.call_bytes, %llu bytes",
+			      (unsigned long long)relay->router->limits.call_bytes);
+	}
+	forward(relay, env, chunk->data.len);
+	if (!chunk->last)
+		return;
+	relay->in_chunks = false;
+	if (relay->last_reply)
+		complete(relay, NULL);
+}
+
+void
+router_on_reply(struct router *router, struct instance *in, const Plug__Envelope *env)
+{
+	struct relay *relay = idmap_get(&router->by_id, env->id);
+	bool is_chunk = env->body_case == PLUG__ENVELOPE__BODY_CHUNK;
+	const struct instance_method *method;
+
+	if (!relay || relay->state != RELAY_SENT || relay->instance != in) {
+		instance_violation(in, PLUG_EPROTO, "an answer to a call that it does not have");
+		return;
+	}
+	if (is_chunk != relay->in_chunks) {
+		instance_violation(in, PLUG_EPROTO,
+				   is_chunk ? "CHUNK without a REPLY before it"
+					    : "REPLY before the last CHUNK");
+		return;
+	}
+	if ((is_chunk ? env->chunk->data.len : env->reply->payload.len) > PLUG_CHUNK_BYTES) {
+		instance_violation(in, PLUG_EPROTO, "more than 48 KiB of payload in one message");
+		return;
+	}
+	method = instance_method(in, relay->method);
+	if (!is_chunk && env->reply->partial && !(method && method->stream)) {
+		instance_violation(in, PLUG_EPROTO,
+				   "a piece of a stream from a method that is not one");
+		return;
+	}
+	if (is_chunk)
+		on_reply_chunk(relay, env);
+	else
+		on_reply(relay, env);
+}
+
+void
+router_on_ready(struct router *router, struct instance *in)
+{
+	(void)router;
+	router_dispatch(in->plugin);
+}
+
+void
+router_on_abandon(struct router *router, struct plugin *plugin, const char *why)
+{
+	(void)router;
+	(void)why;
+	LIST_FOREACH_SAFE (relay, &plugin->queue, struct relay, node)
+		router_finish_unavailable(relay);
+}
+
+/* May it be sent once more?  It was delivered, so only if twice does no harm, and if nothing of an
+ * answer was seen. */
+static bool
+may_replay(const struct relay *relay)
+{
+	return relay->idempotent && !relay->replayed && !relay->answering && relay->ticket.client &&
+	       !list_empty(&relay->parts);
+}
+
+void
+router_on_gone(struct router *router, struct instance *in)
+{
+	struct plugin *plugin = in->plugin;
+	struct list replays = LIST_INIT(replays);
+
+	(void)router;
+	LIST_FOREACH_SAFE (relay, &in->calls, struct relay, node) {
+		if (may_replay(relay)) {
+			list_remove(&relay->node);
+			in->in_flight--;
+			relay->state = RELAY_QUEUED;
+			relay->instance = NULL;
+			relay->replayed = true;
+			plugin->queued++;
+			list_append(&replays, &relay->node);
+			continue;
+		}
+		relay_answer(relay, PLUG_EGONE,
+			     plugin->why[0] ? plugin->why : "the process was stopped");
+		relay_free(relay);
+	}
+	/* Older than everything that waits: they go first. */
+	list_splice(&replays, &plugin->queue);
+	list_splice(&plugin->queue, &replays);
+}
+
+size_t
+router_describe_calls(struct instance *in, struct crash_call *calls, size_t max)
+{
+	size_t count = 0;
+
+	LIST_FOREACH (relay, &in->calls, struct relay, node) {
+		if (count < max) {
+			struct crash_call *call = &calls[count];
+
+			call->id = relay->id;
+			call->age_ms = relay_age_ms(relay);
+			call->hung = relay->hung;
+			snprintf(call->method, sizeof(call->method), "%s", relay->method);
+		}
+		count++;
+	}
+	return count;
+}
