@@ -16,6 +16,8 @@
 #include "ipc/link.h"
 #include "wire.h"
 
+#define RESERVE_BYTES ((size_t)1024 * 1024) /* of messages that are no payload */
+
 struct kept {
 	struct list node;
 	uint64_t seq;
@@ -40,6 +42,10 @@ struct session {
 	uint64_t received;     /* the peer's stream */
 	uint64_t acked;        /* what we have told the peer */
 	size_t unacked_theirs; /* payload bytes received since then */
+
+	bool ping_waits; /* until the link takes it: nobody may be called hung for a PING that was
+			    not sent */
+	uint64_t ping_stamp;
 };
 
 static void
@@ -54,19 +60,18 @@ violation(struct session *s, plug_err err, const char *reason)
 
 /* ---- sending ---- */
 
+static struct kept *
+next_kept(struct session *s, struct kept *kept)
+{
+	return kept->node.next == &s->unacked ? NULL
+					      : LIST_ENTRY(kept->node.next, struct kept, node);
+}
+
 static void
 pump(struct session *s)
 {
 	while (s->live && s->unsent && !link_send(s->link, s->unsent->bytes, s->unsent->size))
-		s->unsent = s->unsent->node.next == &s->unacked
-				    ? NULL
-				    : LIST_ENTRY(s->unsent->node.next, struct kept, node);
-}
-
-static void
-on_writable(void *user)
-{
-	pump(user);
+		s->unsent = next_kept(s, s->unsent);
 }
 
 static void
@@ -76,7 +81,7 @@ forget_acked(struct session *s, uint64_t ack)
 		if (kept->seq > ack)
 			break;
 		if (s->unsent == kept)
-			s->unsent = NULL;
+			s->unsent = next_kept(s, kept);
 		s->unacked_size -= kept->size;
 		list_remove(&kept->node);
 		free(kept);
@@ -91,8 +96,24 @@ stamp(struct session *s, Plug__Envelope *env, uint64_t seq)
 	env->generation = s->config.generation;
 	env->seq = seq;
 	env->ack = s->received;
+}
+
+/* A message stamped now is sent, or will be before any later one. */
+static void
+told(struct session *s)
+{
 	s->acked = s->received;
 	s->unacked_theirs = 0;
+}
+
+/* CANCEL, CREDIT, DRAIN and STOP are not lost when CALLs fill what may wait. */
+static size_t
+bound_of(const struct session *s, const Plug__Envelope *env)
+{
+	bool payload = env->body_case == PLUG__ENVELOPE__BODY_CALL ||
+		       env->body_case == PLUG__ENVELOPE__BODY_CHUNK;
+
+	return s->config.unacked_bytes + (payload ? 0 : RESERVE_BYTES);
 }
 
 plug_err
@@ -107,7 +128,7 @@ session_send(struct session *s, Plug__Envelope *env)
 	size = plug_envelope_size(env);
 	if (size > PLUG_MESSAGE_BYTES)
 		return PLUG_ETOOLARGE;
-	if (s->unacked_size + size > s->config.unacked_bytes)
+	if (s->unacked_size + size > bound_of(s, env))
 		return PLUG_EOVERLOADED;
 	kept = malloc(sizeof(*kept) + size);
 	if (!kept)
@@ -117,39 +138,59 @@ session_send(struct session *s, Plug__Envelope *env)
 	s->sent++;
 	list_append(&s->unacked, &kept->node);
 	s->unacked_size += kept->size;
+	told(s);
 	if (!s->unsent)
 		s->unsent = kept;
 	pump(s);
 	return PLUG_OK;
 }
 
-/* Messages of one connection only.  One that the link cannot take now is lost, and its sender asks
- * again. */
-static void
+/* Messages of one connection only.  False: the link cannot take it now. */
+static bool
 send_unkept(struct session *s, Plug__Envelope *env)
 {
 	uint8_t bytes[PLUG_MESSAGE_BYTES];
 	size_t size;
 
 	stamp(s, env, 0);
-	if (!plug_envelope_pack(env, bytes, sizeof(bytes), &size))
-		link_send(s->link, bytes, size);
+	if (plug_envelope_pack(env, bytes, sizeof(bytes), &size) || link_send(s->link, bytes, size))
+		return false;
+	told(s);
+	return true;
+}
+
+static bool
+send_ping(struct session *s)
+{
+	Plug__Ping ping = PLUG__PING__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	ping.stamp = s->ping_stamp;
+	env.body_case = PLUG__ENVELOPE__BODY_PING;
+	env.ping = &ping;
+	return send_unkept(s, &env);
 }
 
 void
 session_ping(struct session *s, uint64_t when)
 {
-	Plug__Ping ping = PLUG__PING__INIT;
-	Plug__Envelope env = PLUG__ENVELOPE__INIT;
-
 	if (!s->live)
 		return;
-	ping.stamp = when;
-	env.body_case = PLUG__ENVELOPE__BODY_PING;
-	env.ping = &ping;
-	send_unkept(s, &env);
+	s->ping_stamp = when;
+	s->ping_waits = !send_ping(s);
 }
 
+static void
+on_writable(void *user)
+{
+	struct session *s = user;
+
+	if (s->ping_waits)
+		s->ping_waits = !send_ping(s);
+	pump(s);
+}
+
+/* One that is lost is still due at the next tick. */
 static void
 send_ack(struct session *s)
 {
@@ -349,7 +390,7 @@ on_lost(void *user)
 
 	if (!s->live || s->broken)
 		return;
-	s->live = false;
+	s->live = s->ping_waits = false;
 	s->unsent = NULL;
 	s->config.ops->on_lost(s->config.user);
 }

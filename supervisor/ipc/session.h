@@ -46,7 +46,7 @@ struct session_config {
 	const char *path; /* of its socket, in a directory of mode 0700; must not exist */
 	uint32_t generation;
 	uint8_t token[16];
-	size_t unacked_bytes; /* bound of what waits for acknowledgement */
+	size_t unacked_bytes; /* bound of the CALLs and CHUNKs that wait for acknowledgement */
 	const struct session_ops *ops;
 	void *user;
 };
@@ -66,7 +66,7 @@ void session_refuse(struct session *session, plug_err code, const char *message)
  * acknowledged; while the connection is lost only kept.  Never blocks.
  *
  * PLUG_ESTATE       not welcomed yet
- * PLUG_EOVERLOADED  more than unacked_bytes wait for acknowledgement
+ * PLUG_EOVERLOADED  more than unacked_bytes wait; what is no payload has a reserve beyond them
  * PLUG_ETOOLARGE PLUG_ENOMEM
  */
 plug_err session_send(struct session *session, Plug__Envelope *env);
