@@ -8,6 +8,7 @@
 #include "ipc/link.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -21,7 +22,6 @@
 #define HOPS_MAX       255
 #define READ_BYTES     (256u * 1024)
 #define BACKLOG        4
-#define CATCH_UP_READS 64 /* of an old connection, before a new one is judged */
 
 /* 0 S P 0, then the protocol (pair, version 1), then 0. */
 static const uint8_t greeting[GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x11, 0, 0};
@@ -236,9 +236,11 @@ on_writable(struct ev_loop *loop, ev_io *w, int revents)
 	if (out->used)
 		size = send(link->fd, out->bytes + out->at, out->used - out->at,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (size < 0)
-		return; /* full again, or broken: then reading says so, after all that was sent to
-			   us */
+	if (size < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			ev_io_stop(loop, w); /* reading says so, after all that was sent to us */
+		return;
+	}
 	out->at += (size_t)size;
 	if (out->at < out->used)
 		return;
@@ -311,13 +313,17 @@ adopt(struct link *link, int fd)
 	write_or_keep(link, &hello, 1);
 }
 
-/* A peer that comes back may be at the door before its old connection's end was read. */
+/* A peer that comes back may be at the door before its old connection's end was read.  What is left
+ * of that one is no more than the socket holds; of a live one it could be without end. */
 static bool
 still_connected(struct link *link)
 {
-	for (int i = 0; i < CATCH_UP_READS && link->fd >= 0; i++)
-		if (!read_some(link))
-			break;
+	struct pollfd pfd = {.fd = link->fd, .events = POLLRDHUP};
+
+	if (link->fd >= 0 && poll(&pfd, 1, 0) == 0)
+		return true;
+	while (link->fd >= 0 && read_some(link))
+		;
 	return link->fd >= 0;
 }
 
