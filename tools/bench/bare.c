@@ -15,7 +15,7 @@ check(int rv, const char *what)
 		bench_die("bare nng: %s: %s", what, nng_strerror(rv));
 }
 
-/* ---- this side ------------------------------------------------------------------------------- */
+/* ---- this side ---- */
 
 static void
 listen_at(nng_socket *socket, const char *url)
@@ -127,7 +127,7 @@ bare_stream(struct bare *bare, size_t window, size_t total)
 	return bench_now_us() - start_us;
 }
 
-/* ---- the hub --------------------------------------------------------------------------------- */
+/* ---- the hub ---- */
 
 static void
 hub_url(char *url, size_t size, const char *dir, size_t number)
@@ -179,7 +179,7 @@ bare_hub_close(struct bare_hub *hub)
 	free(hub->others);
 }
 
-/* ---- the other side -------------------------------------------------------------------------- */
+/* ---- the other side ---- */
 
 static int
 echo(const char *url)

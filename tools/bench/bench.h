@@ -18,14 +18,16 @@
 
 #define BENCH_MESSAGE 64 /* bytes of a small call */
 
+/* Of the rows in which two sides talk; in the others every process may use both processors. */
 enum bench_pin {
-	PIN_SHARED, /* every process on both processors, as the scheduler likes */
 	PIN_SPLIT,  /* caller and plugd on one, the plugin or the floor's other side on the other */
+	PIN_SHARED, /* every process on both, as the scheduler likes */
 };
 
 struct bench {
 	char build_dir[PATH_MAX]; /* holds bin/ and plugins/ */
 	char work_dir[64];        /* ours, removed at the end; short, for socket paths */
+	bool work_in_memory;      /* it is a tmpfs, as /run is */
 	char self[PATH_MAX];      /* this program, executed again as the floor's other side */
 	const char *peers_dir;    /* NULL: no peers */
 	unsigned rounds;

@@ -18,7 +18,7 @@
 #define REQUEST_MS 60000
 #define CALL_MS    30000
 
-/* ---- start ----------------------------------------------------------------------------------- */
+/* ---- start ---- */
 
 /* plugd says READY=1 here, as to a service manager. */
 static int
@@ -166,7 +166,7 @@ daemon_client(const struct daemon *daemon)
 	return client;
 }
 
-/* ---- questions ------------------------------------------------------------------------------- */
+/* ---- questions ---- */
 
 struct ready_count {
 	size_t wanted, seen;
@@ -270,7 +270,7 @@ daemon_call(struct plug_client *client, const char *plugin, const char *method, 
 	plug_reply_free(reply);
 }
 
-/* ---- plugins --------------------------------------------------------------------------------- */
+/* ---- plugins ---- */
 
 static void
 make_plugin(const struct bench *bench, const char *dir, const char *name, const char *run)

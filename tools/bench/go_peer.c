@@ -41,8 +41,8 @@ go_peer_build(const struct bench *bench, struct go_peer *ret, char *why, size_t 
 	}
 	bench_path(source, sizeof(source), "%s/goplugin", bench->peers_dir);
 	bench_path(ret->program, sizeof(ret->program), "%s/go-peer", bench->work_dir);
-	if (getenv("GOCACHE"))
-		env[2] = NULL;
+	if (getenv("GOCACHE") || getenv("XDG_CACHE_HOME") || getenv("HOME"))
+		env[2] = NULL; /* go has a cache of its own */
 	else
 		bench_path(cache, sizeof(cache), "GOCACHE=%s/go-cache", bench->work_dir);
 	bench_progress("building the go-plugin peer");

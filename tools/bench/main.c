@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,12 +27,15 @@
 
 static const struct {
 	const char *name;
+	bool talks; /* two sides that can be on a processor each */
 	void (*run)(const struct bench *bench);
 } rows[] = {
-	{"session", row_session},   {"call", row_call},        {"callers", row_callers},
-	{"bulk", row_bulk},         {"restart", row_restart},  {"list", row_list},
-	{"idle", row_idle},         {"echo", row_echo_memory}, {"start", row_start},
-	{"discover", row_discover}, {"gpt2", row_gpt2},
+	{"session", true, row_session},    {"call", true, row_call},
+	{"callers", true, row_callers},    {"bulk", true, row_bulk},
+	{"gpt2", true, row_gpt2},          {"restart", false, row_restart},
+	{"list", false, row_list},         {"idle", false, row_idle},
+	{"echo", false, row_echo_memory},  {"start", false, row_start},
+	{"discover", false, row_discover},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -44,7 +49,7 @@ struct options {
 
 static volatile sig_atomic_t worker_pid;
 
-/* ---- what everything uses -------------------------------------------------------------------- */
+/* ---- what everything uses ---- */
 
 void
 bench_die(const char *format, ...)
@@ -108,13 +113,13 @@ bench_make_dir(const char *path)
 	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* ---- options --------------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 static void
 print_usage(FILE *out)
 {
 	fputs("usage: plugbench [--row NAME] [--rounds N] [--quick] [--json | --markdown]\n"
-	      "                 [--peers DIR] [--pin shared|split] [--build-dir DIR]\n"
+	      "                 [--peers DIR] [--pin split|shared] [--build-dir DIR]\n"
 	      "\n"
 	      "Measures plugd and its floors side by side and prints a table.\n"
 	      "\n"
@@ -130,8 +135,10 @@ print_usage(FILE *out)
 		"  --markdown       the table as Markdown\n"
 		"  --peers DIR      holds the peers' programs (goplugin/); Go and its packages are "
 		"needed\n"
-		"  --pin shared     every process on both of two processors (default)\n"
-		"  --pin split      caller and plugd on one, the plugin on the other\n"
+		"  --pin split      in rows of calls, caller and plugd on one processor and the "
+		"plugin on\n"
+		"                   another (default)\n"
+		"  --pin shared     in these rows too, every process on both processors\n"
 		"  --build-dir DIR  holds bin/plugd and plugins/; default: where this program was "
 		"built\n"
 		"\n"
@@ -254,7 +261,7 @@ parse(int argc, char **argv, struct bench *bench, struct options *options)
 	return status;
 }
 
-/* ---- surroundings ---------------------------------------------------------------------------- */
+/* ---- surroundings ---- */
 
 /* BUILD/bin/plugbench: plugd and the plugins are of the same build. */
 static bool
@@ -287,6 +294,32 @@ find_cpus(struct bench *bench)
 		bench->cpus[1] = bench->cpus[0];
 }
 
+static bool
+in_memory(const char *dir)
+{
+	struct statfs info;
+
+	return dir && statfs(dir, &info) == 0 && info.f_type == TMPFS_MAGIC &&
+	       access(dir, W_OK) == 0;
+}
+
+/* Where a daemon's runtime directory would be, so that files cost what they cost there. */
+static void
+make_work_dir(struct bench *bench)
+{
+	const char *const dirs[] = {getenv("XDG_RUNTIME_DIR"), "/run", "/dev/shm"};
+	const char *dir = "/tmp";
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && !bench->work_in_memory; i++)
+		if (in_memory(dirs[i]) && strlen(dirs[i]) < 24) {
+			dir = dirs[i];
+			bench->work_in_memory = true;
+		}
+	bench_path(bench->work_dir, sizeof(bench->work_dir), "%s/plugbench-XXXXXX", dir);
+	if (!mkdtemp(bench->work_dir))
+		bench_die("%s: %s", bench->work_dir, strerror(errno));
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -296,23 +329,33 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 	return remove(path);
 }
 
-/* ---- the two processes ----------------------------------------------------------------------- */
+/* ---- the two processes ---- */
+
+static void
+run_row(const struct bench *bench, size_t number)
+{
+	struct bench own = *bench;
+	cpu_set_t cpus;
+
+	if (!rows[number].talks)
+		own.pin = PIN_SHARED;
+	cpus = process_caller_cpus(&own);
+	process_pin_self(&cpus);
+	rows[number].run(&own);
+}
 
 static int
 measure(struct bench *bench, const struct options *options)
 {
 	struct report report = {0};
 	struct machine machine;
-	cpu_set_t cpus;
 
 	machine_describe(&machine);
 	find_cpus(bench);
-	cpus = process_caller_cpus(bench);
-	process_pin_self(&cpus);
 	bench->report = &report;
 	for (size_t i = 0; i < ROWS; i++)
 		if (!options->row || !strcmp(options->row, rows[i].name))
-			rows[i].run(bench);
+			run_row(bench, i);
 	machine.load_after = machine_load();
 	switch (options->format) {
 	case FORMAT_JSON:
@@ -354,7 +397,7 @@ clean_up(const char *work_dir)
 int
 main(int argc, char **argv)
 {
-	struct bench bench = {.work_dir = "/tmp/plugbench-XXXXXX"};
+	struct bench bench = {0};
 	struct options options = {0};
 	struct sigaction forward = {.sa_handler = pass_on};
 	pid_t parent = getpid();
@@ -367,8 +410,7 @@ main(int argc, char **argv)
 	status = parse(argc, argv, &bench, &options);
 	if (status >= 0)
 		return status;
-	if (!mkdtemp(bench.work_dir))
-		bench_die("%s: %s", bench.work_dir, strerror(errno));
+	make_work_dir(&bench);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigaction(SIGINT, &forward, NULL);
 	sigaction(SIGTERM, &forward, NULL);

@@ -21,7 +21,7 @@ report_fini(struct report *report)
 	free(report->rows);
 }
 
-/* ---- cells ----------------------------------------------------------------------------------- */
+/* ---- cells ---- */
 
 struct cell {
 	char text[64];
@@ -79,7 +79,7 @@ verdict_word(const struct row *row)
 	return words[bench_verdict(row)];
 }
 
-/* ---- head ------------------------------------------------------------------------------------ */
+/* ---- head ---- */
 
 static void
 describe(const struct bench *bench, const struct machine *machine, const char *prefix, FILE *out)
@@ -90,12 +90,14 @@ describe(const struct bench *bench, const struct machine *machine, const char *p
 		machine->libraries);
 	if (bench->pin == PIN_SPLIT)
 		fprintf(out,
-			"%spinned: caller and plugd to processor %d, the plugin and the floor's "
-			"other side to %d\n",
+			"%spinned: in rows of calls, caller and plugd to processor %d, the plugin "
+			"and the floor's other side to %d; else every process to both\n",
 			prefix, bench->cpus[0], bench->cpus[1]);
 	else
 		fprintf(out, "%spinned: every process of both sides to processors %d and %d\n",
 			prefix, bench->cpus[0], bench->cpus[1]);
+	fprintf(out, "%ssockets and files in %s\n", prefix,
+		bench->work_in_memory ? "memory (tmpfs), like /run" : "/tmp");
 	fprintf(out,
 		"%s%u rounds, alternating with the floor's; the ratio is the median of the rounds' "
 		"(smallest-largest)\n",
@@ -105,7 +107,7 @@ describe(const struct bench *bench, const struct machine *machine, const char *p
 		bench->quick ? "; a quick run: figures are not to be quoted" : "");
 }
 
-/* ---- table ----------------------------------------------------------------------------------- */
+/* ---- table ---- */
 
 void
 report_table(const struct report *report, const struct bench *bench, const struct machine *machine,
@@ -127,7 +129,7 @@ report_table(const struct report *report, const struct bench *bench, const struc
 	}
 }
 
-/* ---- Markdown -------------------------------------------------------------------------------- */
+/* ---- Markdown ---- */
 
 void
 report_markdown(const struct report *report, const struct bench *bench,

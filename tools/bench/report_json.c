@@ -75,8 +75,9 @@ report_json(const struct report *report, const struct bench *bench, const struct
 
 	for (size_t i = 0; i < report->count; i++)
 		json_array_append_new(rows, row_json(&report->rows[i]));
-	root = json_pack("{s:s, s:b, s:i, s:s, s:[i, i], s:o, s:o}", "plugd", machine->plugd,
-			 "quick", (int)bench->quick, "rounds", (int)bench->rounds, "pin",
+	root = json_pack("{s:s, s:b, s:i, s:b, s:s, s:[i, i], s:o, s:o}", "plugd", machine->plugd,
+			 "quick", (int)bench->quick, "rounds", (int)bench->rounds, "in_memory",
+			 (int)bench->work_in_memory, "pin",
 			 bench->pin == PIN_SPLIT ? "split" : "shared", "processors", bench->cpus[0],
 			 bench->cpus[1], "machine", machine_json(machine), "rows", rows);
 	if (!root || json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0)

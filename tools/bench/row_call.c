@@ -113,7 +113,7 @@ row_bulk(const struct bench *bench)
 	bare_close(&bare.bare);
 }
 
-/* ---- many callers ---------------------------------------------------------------------------- */
+/* ---- many callers ---- */
 
 struct caller {
 	pthread_t thread;

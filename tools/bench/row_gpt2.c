@@ -84,7 +84,8 @@ engine_round(void *arg, size_t count, struct samples *ret)
 	struct engine *engine = arg;
 	char *argv[] = {engine->program, engine->model,  (char *)"1",
 			engine->tokens,  (char *)PROMPT, NULL};
-	struct process_request request = {.argv = argv, .stderr_fd = STDERR_FILENO};
+	cpu_set_t cpus = process_other_cpus(engine->bench);
+	struct process_request request = {.argv = argv, .stderr_fd = STDERR_FILENO, .cpus = &cpus};
 
 	for (size_t i = 0; i < count; i++) {
 		char text[512] = "";
@@ -129,6 +130,7 @@ row_gpt2(const struct bench *bench)
 	}
 	daemon_start(bench, dir, &generation.daemon);
 	daemon_await_ready(&generation.daemon, 1);
+	daemon_pin_plugin(&generation.daemon, "gpt2");
 	bench_compare(bench, &floor, &side, &row);
 	snprintf(row.note, sizeof(row.note), "beside transformers: tools/train-gpt2/bench_peer.py");
 	report_add(bench->report, &row);

@@ -14,7 +14,7 @@
 #define IDLE_QUICK_S 2
 #define SETTLE_S     2 /* from the last start to what is called idle */
 
-/* ---- plugctl list ---------------------------------------------------------------------------- */
+/* ---- plugctl list ---- */
 
 struct run {
 	const struct bench *bench;
@@ -92,7 +92,7 @@ row_list(const struct bench *bench)
 	daemon_stop(&daemon);
 }
 
-/* ---- memory and idle time -------------------------------------------------------------------- */
+/* ---- memory and idle time ---- */
 
 static void
 add_resident(const struct bench *bench, const char *what, pid_t pid, double hub_kb)

@@ -66,7 +66,7 @@ row_start(const struct bench *bench)
 	report_add(bench->report, &row);
 }
 
-/* ---- discovery ------------------------------------------------------------------------------- */
+/* ---- discovery ---- */
 
 static void
 check_round(void *arg, size_t count, struct samples *ret)
