@@ -159,8 +159,7 @@ plugp_link_fini(struct plug_plugin *plugin)
 	plugin->link.fd = -1;
 }
 
-/* ---- our own descriptor -----------------------------------------------------------------------
- */
+/* ---- our own descriptor ---- */
 
 static bool
 leads_to(int fd, const char *path)
@@ -221,8 +220,7 @@ adopt_descriptor(struct link *link)
 	return link->fd >= 0 || !ended;
 }
 
-/* ---- keeping the connection -------------------------------------------------------------------
- */
+/* ---- keeping the connection ---- */
 
 static bool
 is_down(struct plug_plugin *plugin)

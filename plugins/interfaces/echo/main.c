@@ -1,7 +1,6 @@
 /*
- * echo: the smallest useful plugin, and the one that the tutorial explains.
- *
- * Every method is a function; main() hands the table to libplug and returns what it returns.
+ * echo, the smallest useful plugin: every method is a function, and main() hands the table of them
+ * to libplug.
  */
 #include <jansson.h>
 #include <plug/plugin.h>
@@ -22,23 +21,17 @@ arguments(struct plug_call *call, const char *format, ...)
 	size_t size;
 	const char *text = plug_call_payload(call, &size);
 	json_t *args = size ? json_loadb(text, size, 0, &error) : json_object();
+	bool ok = args != NULL;
 	va_list ap;
-	int failed;
 
-	if (!args) {
-		plug_fail(call, PLUG_EINVAL, "line %d, column %d: %s", error.line, error.column,
-			  error.text);
-		return NULL;
-	}
 	va_start(ap, format);
-	failed = json_vunpack_ex(args, &error, 0, format, ap);
+	ok = ok && json_vunpack_ex(args, &error, 0, format, ap) == 0;
 	va_end(ap);
-	if (failed) {
-		plug_fail(call, PLUG_EINVAL, "the arguments: %s", error.text);
-		json_decref(args);
-		return NULL;
-	}
-	return args;
+	if (ok)
+		return args;
+	plug_fail(call, PLUG_EINVAL, "the arguments: %s", error.text);
+	json_decref(args);
+	return NULL;
 }
 
 static plug_err
@@ -62,8 +55,7 @@ nap(struct plug_call *call, void *user)
 		return PLUG_EINVAL;
 	json_decref(args);
 	if (ms < 0)
-		return plug_fail(call, PLUG_EINVAL, "ms is %lld, expected 0 or more",
-				 (long long)ms);
+		return plug_fail(call, PLUG_EINVAL, "ms is less than 0");
 	return plug_call_sleep(call, (uint64_t)ms);
 }
 
@@ -73,13 +65,11 @@ fail(struct plug_call *call, void *user)
 	const char *message = "failed as asked";
 	int code = PLUG_EPLUGIN;
 	json_t *args = arguments(call, "{s?s s?i}", "message", &message, "code", &code);
+	plug_err err = args ? plug_fail(call, (plug_err)code, "%s", message) : PLUG_EINVAL;
 
 	(void)user;
-	if (!args)
-		return PLUG_EINVAL;
-	plug_fail(call, (plug_err)code, "%s", message);
 	json_decref(args);
-	return (plug_err)code;
+	return err;
 }
 
 static plug_err
@@ -142,8 +132,7 @@ main(void)
 		{"echo", echo, PLUG_METHOD_IDEMPOTENT, 0, "returns what it is given"},
 		{"sleep", nap, 0, 0, "sleeps for `ms` milliseconds, or until cancelled"},
 		{"fail", fail, 0, 0, "fails with `message` and `code`"},
-		{"stream", stream, PLUG_METHOD_STREAM, 0,
-		 "sends `count` pieces, one per `interval_ms`"},
+		{"stream", stream, PLUG_METHOD_STREAM, 0, "`count` pieces, `interval_ms` apart"},
 		{"crash", crash, 0, 0, "ends the process by `signal` or with status `exit`"},
 		{"hang", hang, 0, 0, "never returns, even when cancelled"},
 		{0},

@@ -32,7 +32,8 @@ struct plug_call;   /* one call being handled */
  * Handle one call.  Answer with plug_reply() at most once, after any number of plug_reply_piece(),
  * and return PLUG_OK; returning PLUG_OK without plug_reply() answers with an empty payload.
  * Returning anything else answers with that code; plug_fail() does so with a message.  May block:
- * it has a worker thread of its own.
+ * nothing else of the plugin waits for it, but only `workers` of them run at once.  Its stack has
+ * 1 MiB.
  */
 typedef plug_err (*plug_handler)(struct plug_call *call, void *user);
 
@@ -85,12 +86,14 @@ struct plug_plugin_config {
  * plug_main(&config);`. Blocks for the life of the plugin.  Started by hand (no PLUG_ADDRESS in the
  * environment) it prints what the program is and how to run it under plugd, and returns 2.
  *
- * SIGTERM is handled as a stop; other signals are left alone.  SIGPIPE is ignored.
+ * SIGTERM is handled as a stop; once a stop has begun, it ends the process at once if handlers or
+ * on_start are still running.  SIGPIPE is ignored, other signals are left alone.  When plugd dies,
+ * or the session stays lost for 6 seconds, the calls are cancelled and the process ends within 2
+ * seconds with status 1.
  */
 PLUG_API int plug_main(const struct plug_plugin_config *config);
 
-/* ---- the call ---------------------------------------------------------------------------------
- */
+/* ---- the call ---- */
 
 /* Static for the call's life.  Never NULL. */
 PLUG_API const char *plug_call_method(const struct plug_call *call);
@@ -129,20 +132,23 @@ PLUG_API plug_err plug_call_status(const struct plug_call *call);
  * The answer.  `data` is copied or sent before the function returns.  content_type NULL means that
  * of the request.
  *
- * PLUG_ESTATE     answered already
- * PLUG_ETOOLARGE  longer than limits.call_bytes; the caller gets that as its outcome unless
- * answered otherwise PLUG_ECANCELLED PLUG_ETIMEOUT  nobody waits any more; stop working PLUG_EGONE
- * plugd is gone
+ * PLUG_ESTATE      answered already
+ * PLUG_ETOOLARGE   longer than limits.call_bytes; the outcome of the call unless answered otherwise
+ * PLUG_ECANCELLED  the caller does not wait any more, or the plugin is being stopped: stop working
+ * PLUG_ETIMEOUT    the deadline passed: the same
+ * PLUG_EGONE       plugd is gone: the same
  *
  * May block while the caller's window is full (it reads slower than the plugin writes), never past
- * the deadline.
+ * the deadline; once a payload of more than 48 KiB has begun, until plugd cancels the call, which
+ * it does at the deadline.
  */
 PLUG_API plug_err plug_reply(struct plug_call *call, const char *content_type, const void *data,
 			     size_t size);
 
 /*
  * A piece of a stream, before the answer; errors as plug_reply(), and
- * PLUG_ESTATE     the method is not declared PLUG_METHOD_STREAM, or the call is answered already
+ *
+ * PLUG_ESTATE  the method is not declared PLUG_METHOD_STREAM, or the call is answered already
  */
 PLUG_API plug_err plug_reply_piece(struct plug_call *call, const char *content_type,
 				   const void *data, size_t size);
@@ -154,8 +160,7 @@ PLUG_API plug_err plug_reply_piece(struct plug_call *call, const char *content_t
 PLUG_API plug_err plug_fail(struct plug_call *call, plug_err err, const char *format, ...)
 	PLUG_PRINTF(3, 4);
 
-/* ---- config ------------------------------------------------------------------------------------
- */
+/* ---- config ---- */
 
 /*
  * The effective config, validated by plugd against the manifest's schema before the plugin sees it.
@@ -180,8 +185,7 @@ PLUG_API const char *plug_config_list_item(const struct plug_plugin *plugin, con
 /* Was the key given a value by anybody, default included? */
 PLUG_API bool plug_config_has(const struct plug_plugin *plugin, const char *key);
 
-/* ---- logs and state
- * -------------------------------------------------------------------------------- */
+/* ---- logs and state ---- */
 
 enum plug_log_level {
 	PLUG_LOG_DEBUG = 0,
@@ -194,8 +198,9 @@ struct plug_field {
 	const char *key, *value;
 };
 
-/* One line in the plugin's log.  Never blocks for long: when plugd cannot take it, it is written to
- * stderr, which plugd captures.  The call, if any, is named by plug_call_log(). */
+/* One line in the plugin's log, cut at 4 KiB.  Never blocks for more than 100 ms: when plugd does
+ * not take it, it is written to stderr, which plugd captures.  The call, if any, is named by
+ * plug_call_log(). */
 PLUG_API void plug_log(struct plug_plugin *plugin, enum plug_log_level level, const char *format,
 		       ...) PLUG_PRINTF(3, 4);
 PLUG_API void plug_call_log(struct plug_call *call, enum plug_log_level level, const char *format,

@@ -59,8 +59,7 @@ assert_complained(struct peer *peer, const char *text)
 		fail_msg("stderr lacks \"%s\"; it has: %s", text, peer_stderr(peer));
 }
 
-/* ---- starting ---------------------------------------------------------------------------------
- */
+/* ---- starting ---- */
 
 static void
 test_a_refused_plugin_says_why_and_exits(void **state)
@@ -212,8 +211,7 @@ test_a_wrong_table_is_named(void **state)
 	assert_string_equal(text, "probe: plug_main: PLUG_TOKEN is not 32 hex digits\n");
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------
- */
+/* ---- stopping ---- */
 
 static void
 test_drain_and_stop_run_their_functions(void **state)
@@ -291,8 +289,7 @@ test_a_child_of_a_handler_dies_of_sigterm(void **state)
 	assert_answer(peer, 2, PLUG_OK, "");
 }
 
-/* ---- a plugd that misbehaves or is gone --------------------------------------------------------
- */
+/* ---- a plugd that misbehaves or is gone ---- */
 
 static void
 test_a_gap_in_the_sequence_ends_it(void **state)

@@ -112,16 +112,16 @@ test_failures_carry_code_and_message(void **state)
 }
 
 static void
-test_malformed_arguments_are_refused_with_the_place(void **state)
+test_malformed_arguments_are_refused_with_the_reason(void **state)
 {
 	call_text(*state, 1, "sleep", "{\"ms\": 1,}");
-	assert_answer(*state, 1, PLUG_EINVAL, "line 1, column 10: string or '}' expected near '}'");
+	assert_answer(*state, 1, PLUG_EINVAL, "the arguments: string or '}' expected near '}'");
 	call_text(*state, 2, "sleep", "{\"ms\": \"long\"}");
 	assert_answer(*state, 2, PLUG_EINVAL, "the arguments: Expected integer, got string");
 	call_text(*state, 3, "sleep", "[]");
 	assert_answer(*state, 3, PLUG_EINVAL, "the arguments: Expected object, got array");
 	call_text(*state, 4, "sleep", "{\"ms\": -1}");
-	assert_answer(*state, 4, PLUG_EINVAL, "ms is -1, expected 0 or more");
+	assert_answer(*state, 4, PLUG_EINVAL, "ms is less than 0");
 }
 
 static void
@@ -211,7 +211,7 @@ main(void)
 		CASE(test_many_calls_keep_their_answers_apart),
 		CASE(test_a_stream_comes_in_order_and_ends_once),
 		CASE(test_failures_carry_code_and_message),
-		CASE(test_malformed_arguments_are_refused_with_the_place),
+		CASE(test_malformed_arguments_are_refused_with_the_reason),
 		CASE(test_an_unknown_method_is_answered_with_the_list),
 		CASE(test_cancel_wakes_a_sleeper),
 		CASE(test_the_deadline_ends_a_sleep),
