@@ -30,6 +30,17 @@ struct doorman {
 
 /* ---- end of a client ---- */
 
+/* To close with something unread resets the connection, and the peer may then not see what it was
+ * told last.  After client_close() nothing more comes. */
+static void
+discard_input(int fd)
+{
+	char byte;
+
+	while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) > 0)
+		;
+}
+
 static void
 client_free(struct client *client)
 {
@@ -39,6 +50,7 @@ client_free(struct client *client)
 	client_queue_clear(client);
 	idmap_fini(&client->ids);
 	list_remove(&client->node);
+	discard_input(client->fd);
 	close(client->fd);
 	doorman->count--;
 	free(client);
