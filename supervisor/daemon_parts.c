@@ -117,7 +117,7 @@ on_forget(void *user, struct plugin *plugin)
 {
 	struct daemon *d = user;
 
-	router_on_abandon(&d->router, plugin, "its folder is gone");
+	router_on_forget(&d->router, plugin);
 	control_forget(plugin);
 }
 

@@ -48,6 +48,7 @@ plugin_new(struct host *host, struct spec *spec)
 		    host->limits.log_files);
 	crashes_init(&plugin->crashes);
 	list_init(&plugin->node);
+	list_init(&plugin->incoming);
 	list_init(&plugin->queue);
 	list_init(&plugin->waiters);
 	ev_timer_init(&plugin->backoff_w, on_backoff, 0., 0.);

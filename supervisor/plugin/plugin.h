@@ -43,7 +43,8 @@ struct plugin {
 	struct stats stats;
 
 	/* serve/ */
-	struct list queue; /* calls that wait for an instance */
+	struct list incoming; /* calls of which not all has come */
+	struct list queue;    /* calls that wait for an instance */
 	unsigned queued;
 	struct list waiters; /* requests that wait for it to settle */
 };

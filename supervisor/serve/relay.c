@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "serve/router.h"
 
+#define PACKED_OVERHEAD 128 /* of a message, besides payload, method and content type */
+
 static void
 on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
@@ -32,7 +34,7 @@ relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call, 
 	relay->plugin = plugin;
 	snprintf(relay->method, sizeof(relay->method), "%s", plug_str(call->method));
 	relay->started_ns = clock_mono_ns();
-	list_init(&relay->node);
+	list_append(&plugin->incoming, &relay->node);
 	list_init(&relay->ticket.node);
 	list_init(&relay->parts);
 	ev_timer_init(&relay->deadline_w, on_deadline, 0., 0.);
@@ -68,22 +70,56 @@ relay_free(struct relay *relay)
 	free(relay);
 }
 
+static struct relay_part *
+add_part(struct relay *relay, size_t capacity)
+{
+	struct relay_part *part = malloc(sizeof(*part) + capacity);
+
+	if (!part)
+		return NULL;
+	part->size = 0;
+	part->capacity = capacity;
+	list_append(&relay->parts, &part->node);
+	relay->messages++;
+	relay->router->held_bytes += sizeof(*part) + capacity;
+	return part;
+}
+
+/* The part that the next `size` bytes go into. */
+static struct relay_part *
+part_for(struct relay *relay, size_t size)
+{
+	struct relay_part *last;
+
+	if (list_empty(&relay->parts))
+		return add_part(relay, size < PLUG_CHUNK_BYTES ? size : PLUG_CHUNK_BYTES);
+	last = LIST_ENTRY(relay->parts.prev, struct relay_part, node);
+	return last->size < last->capacity ? last : add_part(relay, PLUG_CHUNK_BYTES);
+}
+
 plug_err
 relay_add_part(struct relay *relay, const void *data, size_t size, uint64_t limit)
 {
-	struct relay_part *part;
+	const uint8_t *at = data;
 
 	if (size > limit || relay->bytes > limit - size)
 		return PLUG_ETOOLARGE;
-	part = malloc(sizeof(*part) + size);
-	if (!part)
-		return PLUG_ENOMEM;
-	part->size = size;
-	if (size)
-		memcpy(part->bytes, data, size);
-	list_append(&relay->parts, &part->node);
-	relay->bytes += size;
-	relay->router->held_bytes += size;
+	while (size || list_empty(&relay->parts)) {
+		struct relay_part *part = part_for(relay, size);
+		size_t room, fits;
+
+		if (!part)
+			return PLUG_ENOMEM;
+		room = part->capacity - part->size;
+		fits = size < room ? size : room;
+		if (!fits)
+			break; /* an empty payload */
+		memcpy(part->bytes + part->size, at, fits);
+		part->size += fits;
+		relay->bytes += fits;
+		at += fits;
+		size -= fits;
+	}
 	return PLUG_OK;
 }
 
@@ -91,7 +127,7 @@ void
 relay_drop_parts(struct relay *relay)
 {
 	LIST_FOREACH_SAFE (part, &relay->parts, struct relay_part, node) {
-		relay->router->held_bytes -= part->size;
+		relay->router->held_bytes -= sizeof(*part) + part->capacity;
 		list_remove(&part->node);
 		free(part);
 	}
@@ -103,6 +139,7 @@ relay_arm(struct relay *relay, double seconds)
 	struct ev_loop *loop = relay->router->host->loop;
 
 	ev_timer_stop(loop, &relay->deadline_w);
+	ev_now_update(loop); /* the loop may have been busy: not before its time */
 	ev_timer_set(&relay->deadline_w, seconds, 0.);
 	ev_timer_start(loop, &relay->deadline_w);
 }
@@ -151,17 +188,23 @@ send_chunk(struct relay *relay, const struct relay_part *part)
 	return instance_send(relay->instance, &env);
 }
 
-plug_err
-relay_send(struct relay *relay)
+size_t
+relay_packed_bytes(const struct relay *relay)
 {
-	bool first = true;
+	return relay->bytes + relay->messages * PACKED_OVERHEAD + strlen(relay->method) +
+	       strlen(relay->content_type);
+}
 
+plug_err
+relay_send(struct relay *relay, bool *ret_begun)
+{
+	*ret_begun = false;
 	LIST_FOREACH (part, &relay->parts, struct relay_part, node) {
-		plug_err err = first ? send_call(relay, part) : send_chunk(relay, part);
+		plug_err err = *ret_begun ? send_chunk(relay, part) : send_call(relay, part);
 
 		if (err)
 			return err;
-		first = false;
+		*ret_begun = true;
 	}
 	return PLUG_OK;
 }

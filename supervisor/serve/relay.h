@@ -17,14 +17,15 @@ struct router;
 
 enum relay_state { RELAY_RECEIVING, RELAY_QUEUED, RELAY_SENT };
 
+/* One message to the plugin. */
 struct relay_part {
 	struct list node;
-	size_t size;
+	size_t size, capacity;
 	uint8_t bytes[];
 };
 
 struct relay {
-	struct list node; /* of plugin->queue or in->calls; alone while RECEIVING */
+	struct list node; /* of plugin->incoming, plugin->queue or in->calls, by its state */
 	struct ticket ticket;
 	struct router *router;
 	enum relay_state state;
@@ -33,8 +34,8 @@ struct relay {
 	struct instance *instance; /* in SENT */
 	char method[PLUG_NAME_BYTES + 1];
 	char *content_type;
-	struct list parts; /* of the payload; empty once sent, unless it may be sent again */
-	size_t bytes;
+	struct list parts;      /* of the payload; empty once sent, unless it may be sent again */
+	size_t bytes, messages; /* payload, and how many it goes in */
 	ev_timer deadline_w;
 	uint64_t started_ns, deadline_ns, sent_ms;
 
@@ -46,7 +47,8 @@ struct relay {
 	bool last_reply;      /* and it is the last REPLY */
 	plug_err outcome;     /* of that */
 	uint64_t reply_bytes; /* of the message in hand */
-	uint64_t uncredited;
+	uint64_t uncredited;  /* payload that has left for the client since the last CREDIT */
+	uint64_t ahead;       /* payload that came and was not credited: the window bounds it */
 };
 
 #define RELAY_OF_TICKET(t) CONTAINER_OF(t, struct relay, ticket)
@@ -58,12 +60,21 @@ plug_err relay_new(struct router *router, struct plugin *plugin, const Plug__Cal
 /* Off every list and map, and freed.  Sends nothing. */
 void relay_free(struct relay *relay);
 
-/* PLUG_ENOMEM, PLUG_ETOOLARGE (above `limit`) */
+/*
+ * More of the payload.  However the client cuts it, it is kept, and sent, in messages of
+ * PLUG_CHUNK_BYTES; the first one, that of CALL, may be smaller.
+ *
+ * PLUG_ENOMEM, PLUG_ETOOLARGE (above `limit`)
+ */
 plug_err relay_add_part(struct relay *relay, const void *data, size_t size, uint64_t limit);
 void relay_drop_parts(struct relay *relay);
 
-/* Send CALL and CHUNKs to its instance. Errors of instance_send(), before anything was sent. */
-plug_err relay_send(struct relay *relay);
+/* What relay_send() will add to the session, at most. */
+size_t relay_packed_bytes(const struct relay *relay);
+
+/* Send CALL and CHUNKs to its instance.  Errors of instance_send(); *ret_begun tells whether a part
+ * has been sent all the same. */
+plug_err relay_send(struct relay *relay, bool *ret_begun);
 
 /* Milliseconds since it was sent, or while it waits, since it came; for people. */
 uint64_t relay_age_ms(const struct relay *relay);

@@ -95,6 +95,7 @@ dispatch(struct relay *relay, struct instance *in)
 {
 	const struct instance_method *method = instance_method(in, relay->method);
 	const struct host_limits *limits = &relay->router->host->limits;
+	bool begun;
 	plug_err err;
 
 	if (!method) {
@@ -105,7 +106,7 @@ dispatch(struct relay *relay, struct instance *in)
 			      plugin_name(relay->plugin), relay->method, methods);
 		return false;
 	}
-	if (instance_unacked_bytes(in) + relay->bytes + 4096 > limits->unacked_bytes) {
+	if (instance_unacked_bytes(in) + relay_packed_bytes(relay) > limits->unacked_bytes) {
 		router_finish(relay, PLUG_EOVERLOADED,
 			      "%s has not taken %zu bytes of earlier calls; try again later",
 			      plugin_name(relay->plugin), instance_unacked_bytes(in));
@@ -114,21 +115,26 @@ dispatch(struct relay *relay, struct instance *in)
 	relay->instance = in;
 	relay->idempotent = method->idempotent;
 	relay->sent_ms = clock_mono_ms();
-	err = relay_send(relay);
-	if (err) {
-		relay_cancel(relay, PLUG_ECANCELLED); /* of what has reached it */
+	relay->uncredited = relay->ahead = 0;
+	err = relay_send(relay, &begun);
+	if (err && !begun) {
 		relay->instance = NULL;
 		router_finish(relay, err, "could not be handed to %s: %s",
 			      plugin_name(relay->plugin), plug_err_text(err));
 		return false;
 	}
-	if (relay->state == RELAY_QUEUED) {
-		list_remove(&relay->node);
+	if (relay->state == RELAY_QUEUED)
 		relay->plugin->queued--;
-	}
+	list_remove(&relay->node);
 	relay->state = RELAY_SENT;
 	list_append(&in->calls, &relay->node);
 	in->in_flight++;
+	if (err) { /* the plugin has a part of it, and answers that */
+		relay_cancel(relay, PLUG_ECANCELLED);
+		router_finish(relay, err, "could not be handed to %s whole: %s",
+			      plugin_name(relay->plugin), plug_err_text(err));
+		return false;
+	}
 	if (!relay->idempotent || relay->replayed)
 		relay_drop_parts(relay);
 	return true;
@@ -153,6 +159,7 @@ enqueue(struct relay *relay)
 		return;
 	}
 	relay->state = RELAY_QUEUED;
+	list_remove(&relay->node);
 	list_append(&plugin->queue, &relay->node);
 	plugin->queued++;
 }

@@ -33,6 +33,7 @@ void router_on_ready(struct router *router, struct instance *in);
 void router_on_reply(struct router *router, struct instance *in, const Plug__Envelope *env);
 void router_on_gone(struct router *router, struct instance *in);
 void router_on_abandon(struct router *router, struct plugin *plugin, const char *why);
+void router_on_forget(struct router *router, struct plugin *plugin);
 size_t router_describe_calls(struct instance *in, struct crash_call *calls, size_t max);
 
 /* doorman_ops.on_sent */

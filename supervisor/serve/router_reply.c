@@ -19,11 +19,13 @@ credit(struct relay *relay, size_t bytes)
 	if (relay->uncredited < CREDIT_BYTES || relay->state != RELAY_SENT)
 		return;
 	body.bytes = relay->uncredited;
-	relay->uncredited = 0;
 	env.id = relay->id;
 	env.body_case = PLUG__ENVELOPE__BODY_CREDIT;
 	env.credit = &body;
-	instance_send(relay->instance, &env);
+	if (instance_send(relay->instance, &env))
+		return; /* with the next bytes */
+	relay->ahead -= relay->uncredited;
+	relay->uncredited = 0;
 }
 
 void
@@ -54,9 +56,11 @@ forward(struct relay *relay, const Plug__Envelope *theirs, size_t payload)
 	else
 		env.chunk = theirs->chunk;
 	relay->answering = true;
-	if (client_send(client, &env, &origin) == PLUG_ETOOLARGE)
-		relay_answer(relay, PLUG_ETOOLARGE,
-			     "the plugin's answer does not fit into one message");
+	if (client_send(client, &env, &origin) != PLUG_ETOOLARGE)
+		return;
+	relay_cancel(relay, PLUG_ECANCELLED);
+	router_finish(relay, PLUG_ETOOLARGE, "the plugin's answer does not fit into one message");
+	credit(relay, payload);
 }
 
 /* The plugin's last word on it. */
@@ -112,6 +116,7 @@ router_on_reply(struct router *router, struct instance *in, const Plug__Envelope
 	struct relay *relay = idmap_get(&router->by_id, env->id);
 	bool is_chunk = env->body_case == PLUG__ENVELOPE__BODY_CHUNK;
 	const struct instance_method *method;
+	size_t payload;
 
 	if (!relay || relay->state != RELAY_SENT || relay->instance != in) {
 		instance_violation(in, PLUG_EPROTO, "an answer to a call that it does not have");
@@ -123,8 +128,15 @@ router_on_reply(struct router *router, struct instance *in, const Plug__Envelope
 					    : "REPLY before the last CHUNK");
 		return;
 	}
-	if ((is_chunk ? env->chunk->data.len : env->reply->payload.len) > PLUG_CHUNK_BYTES) {
+	payload = is_chunk ? env->chunk->data.len : env->reply->payload.len;
+	if (payload > PLUG_CHUNK_BYTES) {
 		instance_violation(in, PLUG_EPROTO, "more than 48 KiB of payload in one message");
+		return;
+	}
+	relay->ahead += payload;
+	if (relay->ahead > PLUG_WINDOW_BYTES + PLUG_CHUNK_BYTES) {
+		instance_violation(in, PLUG_EPROTO,
+				   "more of a reply than its window: it has to wait for CREDIT");
 		return;
 	}
 	method = instance_method(in, relay->method);
@@ -153,6 +165,16 @@ router_on_abandon(struct router *router, struct plugin *plugin, const char *why)
 	(void)why;
 	LIST_FOREACH_SAFE (relay, &plugin->queue, struct relay, node)
 		router_finish_unavailable(relay);
+}
+
+void
+router_on_forget(struct router *router, struct plugin *plugin)
+{
+	router_on_abandon(router, plugin, NULL);
+	LIST_FOREACH_SAFE (relay, &plugin->incoming, struct relay, node)
+		router_finish(relay, PLUG_EUNAVAILABLE,
+			      "%s is gone: its folder was removed, or plugd ends",
+			      plugin_name(plugin));
 }
 
 /* May it be sent once more?  It was delivered, so only if twice does no harm, and if nothing of an
