@@ -29,7 +29,7 @@ struct host_ops {
 	void (*on_gone)(void *user, struct instance *instance);
 	/* No instance will come: end the calls that wait.  `why` for their message. */
 	void (*on_abandon)(void *user, struct plugin *plugin, const char *why);
-	/* A start, stop or restart has reached its end, whatever it is. */
+	/* A start, stop or restart has reached its end, whatever it is; or is stuck. */
 	void (*on_settled)(void *user, struct plugin *plugin);
 	/* It is about to be freed: forget it. */
 	void (*on_forget)(void *user, struct plugin *plugin);

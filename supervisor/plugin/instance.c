@@ -123,12 +123,14 @@ terminate(struct instance *in)
 static void
 report_stuck(struct instance *in)
 {
-	events_add(&in->plugin->host->events, plugin_name(in->plugin), "stuck", in->generation,
-		   in->pid,
+	struct host *host = in->plugin->host;
+
+	events_add(&host->events, plugin_name(in->plugin), "stuck", in->generation, in->pid,
 		   "SIGKILL did not end it within %.0f s: it is blocked in the kernel; no other "
 		   "process is "
 		   "started in its place",
 		   KILL_SECONDS);
+	host->ops->on_settled(host->ops_user, in->plugin); /* nobody knows when it will end */
 }
 
 static void
@@ -281,10 +283,12 @@ on_process_end(struct ev_loop *loop, ev_io *w, int revents)
 	collect(in);
 	in->exited = true;
 	ev_timer_stop(loop, &in->resume_w);
-	if (session_connected(in->session)) /* a reply or FAILED may have been its last act */
+	if (session_connected(in->session)) { /* a reply or FAILED may have been its last act */
+		ev_now_update(loop);          /* collect() has taken its time */
 		ev_timer_start(loop, &in->exit_w_grace);
-	else
+	} else {
 		instance_handle(in, PE_EXITED);
+	}
 }
 
 /* ---- session ---- */
@@ -307,11 +311,15 @@ on_lost(void *user)
 	struct instance *in = user;
 	struct ev_loop *loop = in->plugin->host->loop;
 
-	if (in->exited)
+	if (in->exited) {
 		ev_feed_event(loop, &in->exit_w_grace,
 			      EV_TIMER); /* all it ever sent has been read */
-	else
+	} else {
+		/* Anew each time: a timer that was stopped goes on with what was left of it. */
+		ev_now_update(loop);
+		ev_timer_set(&in->resume_w, RESUME_SECONDS, 0.);
 		ev_timer_start(loop, &in->resume_w);
+	}
 }
 
 static void
@@ -320,6 +328,8 @@ on_resumed(void *user)
 	struct instance *in = user;
 
 	ev_timer_stop(in->plugin->host->loop, &in->resume_w);
+	in->ping_out = false; /* it went with the connection */
+	in->last_tick_ms = clock_mono_ms();
 	in->resumes++;
 	events_add(&in->plugin->host->events, plugin_name(in->plugin), "resumed", in->generation,
 		   in->pid, "its session was cut and resumed: no call lost, none doubled");
@@ -328,6 +338,9 @@ on_resumed(void *user)
 void
 instance_violation(struct instance *in, plug_err err, const char *reason)
 {
+	if (in->violated)
+		return;
+	in->violated = true;
 	events_add(&in->plugin->host->events, plugin_name(in->plugin), "violation", in->generation,
 		   in->pid, "%s; its session is closed", reason);
 	if (err == PLUG_EVERSION || err == PLUG_EDENIED) {

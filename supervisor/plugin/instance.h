@@ -58,7 +58,7 @@ struct instance {
 	int pidfd, error_fd, vitals_fd;
 	ev_io exit_w;
 	ev_timer deadline_w, resume_w, exit_w_grace;
-	bool exited, unreaped, hello_seen;
+	bool exited, unreaped, hello_seen, violated;
 	struct output_pipe out, err;
 	struct session *session;
 	struct rundir_session dir;
@@ -82,7 +82,7 @@ void instance_handle(struct instance *instance, enum process_event event);
 void instance_end(struct instance *instance, enum process_event event, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The other side broke the protocol: reported, and its session ended. */
+/* The other side broke the protocol: reported, and nothing more is taken from it. */
 void instance_violation(struct instance *instance, plug_err err, const char *reason);
 
 /* For the router. */

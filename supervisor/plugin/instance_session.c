@@ -264,6 +264,8 @@ instance_on_message(struct instance *in, const Plug__Envelope *env)
 {
 	struct host *host = in->plugin->host;
 
+	if (in->violated)
+		return; /* what was on its way already */
 	switch (env->body_case) {
 	case PLUG__ENVELOPE__BODY_READY:
 		on_ready(in);
