@@ -309,7 +309,10 @@ plugin_instance_gone(struct plugin *plugin, struct instance *in)
 			   "it did not stop by itself in time");
 	host->ops->on_gone(host->ops_user, in);
 	plugin->instance = NULL;
-	event = backoff_decide(&plugin->backoff, plugin->spec->restart, &death);
+	/* An end that was asked for is no failure, however it came about. */
+	event = in->asked ? SE_GONE_DONE
+			  : backoff_decide(&plugin->backoff, plugin->spec->restart, &death);
+	adopt_next_spec(plugin);
 	plugin_handle(plugin, host->shutting_down ? SE_GONE_DONE : event);
 	if (crash && !list_empty(&plugin->crashes.list))
 		note_decision(plugin, crash);
@@ -324,6 +327,11 @@ plugin_next_text(const struct plugin *plugin, char *text, size_t size)
 	const char *name = plugin_name(plugin);
 	uint64_t now = clock_mono_ms();
 
+	if (plugin->instance && plugin->instance->state == PS_STUCK) {
+		snprintf(text, size, "nothing until the kernel lets process %lld end",
+			 (long long)plugin->instance->pid);
+		return;
+	}
 	switch (plugin->slot) {
 	case SS_BACKOFF:
 		snprintf(text, size, "starts again in %.1f s",
@@ -360,12 +368,8 @@ plugin_next_text(const struct plugin *plugin, char *text, size_t size)
 void
 plugin_update(struct plugin *plugin, struct spec *spec)
 {
-	if (plugin->instance) {
-		spec_free(plugin->next_spec);
-		plugin->next_spec = spec;
-		return;
-	}
-	spec_free(plugin->spec);
-	plugin->spec = spec;
-	set_backoff(plugin);
+	spec_free(plugin->next_spec);
+	plugin->next_spec = spec;
+	if (!plugin->instance)
+		adopt_next_spec(plugin);
 }
