@@ -228,11 +228,16 @@ def test_two_sessions_of_one_process(site):
     """A second connection while the first is up gets nothing, and the first is not disturbed."""
     site.script("two", """
 r = Rogue().start()
-second = Pair(environment_address())
+try:
+    Pair(environment_address()).wait_closed()
+    say("closed")
+except (Closed, OSError):
+    say("refused")
 r.serve()
 """)
     site.start()
     site.ready("two")
+    site.log_line("two", "^(closed|refused)$")
     for n in range(3):
         assert site.call("two", "echo", {"n": n}) == {"n": n}
     assert site.status("two")["generation"] == 1

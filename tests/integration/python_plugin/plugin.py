@@ -24,7 +24,7 @@ GENERATION = int(os.environ["PLUG_GENERATION"])
 nng = ctypes.CDLL("libnng.so.1")
 FLAG_ALLOC, FLAG_NONBLOCK = 1, 2
 ETIMEDOUT, ECLOSED = 5, 7
-PIPE_LOST = 2  # NNG_PIPE_EV_REM_POST
+PIPE_NEW, PIPE_LOST = 0, 2  # NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_REM_POST
 
 
 class Socket(ctypes.Structure):
@@ -45,6 +45,7 @@ nng.nng_socket_set_ms.argtypes = [Socket, ctypes.c_char_p, ctypes.c_int32]
 nng.nng_pipe_notify.argtypes = [Socket, ctypes.c_int, PIPE_EVENT, ctypes.c_void_p]
 nng.nng_dial.argtypes = [Socket, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int]
 nng.nng_close.argtypes = [Socket]
+nng.nng_pipe_close.argtypes = [PipeId]
 nng.nng_strerror.restype = ctypes.c_char_p
 
 
@@ -54,7 +55,8 @@ def check(code):
 
 
 class Connection:
-    """One connection: a socket of its own, closed when the connection ends."""
+    """One connection: a socket of its own, closed when the connection ends.  nng dials again by itself,
+    and what waits to be sent would then go out before HELLO: a second connection is refused."""
 
     def __init__(self):
         self.lost = threading.Event()
@@ -64,10 +66,17 @@ class Connection:
         check(nng.nng_socket_set_int(self.socket, b"recv-buffer", 1024))
         check(nng.nng_socket_set_ms(self.socket, b"recv-timeout", 100))
         check(nng.nng_socket_set_ms(self.socket, b"send-timeout", 100))
-        self.on_event = PIPE_EVENT(lambda *_: self.lost.set())
-        check(nng.nng_pipe_notify(self.socket, PIPE_LOST, self.on_event, None))
+        self.had_one = False
+        self.callbacks = PIPE_EVENT(self.on_new), PIPE_EVENT(lambda *_: self.lost.set())
+        check(nng.nng_pipe_notify(self.socket, PIPE_NEW, self.callbacks[0], None))
+        check(nng.nng_pipe_notify(self.socket, PIPE_LOST, self.callbacks[1], None))
         while nng.nng_dial(self.socket, os.environ["PLUG_ADDRESS"].encode(), None, 0):
             time.sleep(0.02)
+
+    def on_new(self, pipe, *_):
+        if self.had_one:
+            nng.nng_pipe_close(pipe)
+        self.had_one = True
 
     def send(self, data):
         """False when the connection is lost."""
