@@ -54,6 +54,8 @@ plugp_page_executing(struct page *page, unsigned slot, uint64_t id, uint64_t sin
 {
 	struct plug_vitals_slot *at = &page->vitals->workers[slot];
 
-	page_set(&at->since_ns, since_ns);
-	page_set(&at->id, id);
+	/* A reader never sees an id without its time. */
+	if (id)
+		page_set(&at->since_ns, since_ns);
+	__atomic_store_n(&at->id, id, __ATOMIC_RELEASE);
 }

@@ -1,5 +1,6 @@
 #include "settings.h"
 
+#include <locale.h>
 #include <plug/plugin.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 struct setting {
 	char *key, *type, *value;
+	double number; /* value read with a decimal point, whatever the program's locale */
 	char **items;
 	size_t item_count;
 };
@@ -28,6 +30,17 @@ load_items(struct setting *to, const Plug__ConfigEntry *from)
 	return PLUG_OK;
 }
 
+static double
+read_number(const char *text)
+{
+	locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+	double number = c ? strtod_l(text, NULL, c) : strtod(text, NULL);
+
+	if (c)
+		freelocale(c);
+	return number;
+}
+
 plug_err
 plugp_settings_load(struct settings *settings, Plug__ConfigEntry *const *entries, size_t count)
 {
@@ -43,6 +56,7 @@ plugp_settings_load(struct settings *settings, Plug__ConfigEntry *const *entries
 		to->value = strdup(plug_str(entries[i]->value));
 		if (!to->key || !to->type || !to->value || load_items(to, entries[i]) != PLUG_OK)
 			return PLUG_ENOMEM;
+		to->number = read_number(to->value);
 	}
 	return PLUG_OK;
 }
@@ -113,7 +127,7 @@ plug_config_float(const struct plug_plugin *plugin, const char *key, double fall
 
 	if (!one)
 		one = find_typed(plugin, key, "int");
-	return one ? strtod(one->value, NULL) : fallback;
+	return one ? one->number : fallback;
 }
 
 bool
