@@ -32,6 +32,7 @@ struct bench {
 	const char *peers_dir;    /* NULL: no peers */
 	unsigned rounds;
 	bool quick;
+	bool when_quiet; /* wait before each row until the machine has nothing else to do */
 	enum bench_pin pin;
 	int cpus[2]; /* the same twice when there is only one */
 	struct report *report;

@@ -6,6 +6,7 @@
 /* The rounds' percentiles, and their medians. */
 struct rounds {
 	struct samples p50, p90, p99;
+	size_t figures; /* in a round */
 };
 
 static double
@@ -16,6 +17,7 @@ run_round(const struct side *side, struct rounds *rounds)
 
 	side->round(side->arg, side->count, &samples);
 	percentiles = samples_percentiles(&samples);
+	rounds->figures = samples.count;
 	samples_add(&rounds->p50, percentiles.p50);
 	samples_add(&rounds->p90, percentiles.p90);
 	samples_add(&rounds->p99, percentiles.p99);
@@ -24,9 +26,9 @@ run_round(const struct side *side, struct rounds *rounds)
 }
 
 static struct percentiles
-medians(struct rounds *rounds, size_t count)
+medians(struct rounds *rounds)
 {
-	bool tail = count >= 10; /* of fewer there is no ninth tenth */
+	bool tail = rounds->figures >= 10; /* of fewer there is no ninth tenth */
 	struct percentiles percentiles = {
 		.p50 = samples_quantile(&rounds->p50, 0.5),
 		.p90 = tail ? samples_quantile(&rounds->p90, 0.5) : NAN,
@@ -65,8 +67,8 @@ bench_compare(const struct bench *bench, const struct side *floor, const struct 
 		samples_add(&ratios, run_round(side, &of_side) / base);
 	}
 	snprintf(row->floor_name, sizeof(row->floor_name), "%s", floor->name);
-	row->floor = medians(&of_floor, floor->count);
-	row->value = medians(&of_side, side->count);
+	row->floor = medians(&of_floor);
+	row->value = medians(&of_side);
 	row->rounds = bench->rounds;
 	row->count = side->count;
 	row->ratio = samples_quantile(&ratios, 0.5);
@@ -84,7 +86,7 @@ bench_measure(const struct bench *bench, const struct side *side, struct row *ro
 	warm_up(side);
 	for (unsigned i = 0; i < bench->rounds; i++)
 		run_round(side, &rounds);
-	row->value = medians(&rounds, side->count);
+	row->value = medians(&rounds);
 	row->floor = (struct percentiles){NAN, NAN, NAN};
 	row->ratio = row->ratio_low = row->ratio_high = NAN;
 	row->floor_name[0] = '\0';

@@ -56,19 +56,18 @@ go_peer_build(const struct bench *bench, struct go_peer *ret, char *why, size_t 
 	return false;
 }
 
-double
-go_peer_restart(const struct go_peer *peer, size_t count)
+/* Run the program and read the median that it prints. */
+static double
+run_peer(const struct go_peer *peer, char *const *argv)
 {
 	cpu_set_t cpus = process_cpus(peer->bench, -1);
-	char text[16], line[256] = "";
-	char *argv[] = {(char *)peer->program, (char *)"restart", text, NULL};
 	struct process_request request = {.argv = argv, .stderr_fd = -1, .cpus = &cpus};
+	char line[256] = "";
 	const char *median;
 	ssize_t size;
 	int ends[2];
 	pid_t pid;
 
-	snprintf(text, sizeof(text), "%zu", count);
 	if (pipe(ends) < 0)
 		bench_die("no pipe");
 	request.stdout_fd = ends[1];
@@ -80,4 +79,25 @@ go_peer_restart(const struct go_peer *peer, size_t count)
 	if (process_wait(pid, NULL) || !median)
 		bench_die("go-plugin: the peer's program failed");
 	return strtod(median + 4, NULL);
+}
+
+double
+go_peer_restart(const struct go_peer *peer, size_t count)
+{
+	char number[16];
+	char *argv[] = {(char *)peer->program, (char *)"restart", number, NULL};
+
+	snprintf(number, sizeof(number), "%zu", count);
+	return run_peer(peer, argv);
+}
+
+double
+go_peer_call(const struct go_peer *peer, size_t size, size_t count)
+{
+	char bytes[16], number[16];
+	char *argv[] = {(char *)peer->program, (char *)"rtt", bytes, number, NULL};
+
+	snprintf(bytes, sizeof(bytes), "%zu", size);
+	snprintf(number, sizeof(number), "%zu", count);
+	return run_peer(peer, argv);
 }

@@ -12,7 +12,9 @@ struct go_peer {
 /* Build it.  false, with the reason in `why`: there is none, or Go or its packages are missing. */
 bool go_peer_build(const struct bench *bench, struct go_peer *ret, char *why, size_t why_size);
 
-/* Kill the plugin and have it ready again, `count` times: the median in microseconds. */
+/* Medians in microseconds, of `count`: kill the plugin and have it ready again; a call with `size`
+ * bytes each way.  On both processors: its two processes cannot be parted. */
 double go_peer_restart(const struct go_peer *peer, size_t count);
+double go_peer_call(const struct go_peer *peer, size_t size, size_t count);
 
 #endif

@@ -60,3 +60,37 @@ machine_describe(struct machine *ret)
 		 gnu_get_libc_version(), nng_version(), protobuf_c_version());
 	snprintf(ret->plugd, sizeof(ret->plugd), "%s", PLUG_VERSION);
 }
+
+/* ---- quiet ---- */
+
+#define QUIET_S     3
+#define QUIET_MAX_S 600
+#define QUIET_SHARE 0.95 /* of the processors' time is idle */
+
+static double
+idle_ticks(void)
+{
+	FILE *file = fopen("/proc/stat", "re");
+	unsigned long long user, nice, system, idle = 0;
+
+	if (file && fscanf(file, "cpu %llu %llu %llu %llu", &user, &nice, &system, &idle) != 4)
+		idle = 0;
+	if (file)
+		fclose(file);
+	return (double)idle;
+}
+
+bool
+machine_wait_quiet(void)
+{
+	double all = QUIET_S * (double)(sysconf(_SC_CLK_TCK) * sysconf(_SC_NPROCESSORS_ONLN));
+
+	for (int waited = 0; waited < QUIET_MAX_S; waited += QUIET_S) {
+		double before = idle_ticks();
+
+		sleep(QUIET_S);
+		if (idle_ticks() - before >= QUIET_SHARE * all)
+			return true;
+	}
+	return false;
+}

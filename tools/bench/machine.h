@@ -15,4 +15,9 @@ void machine_describe(struct machine *ret);
 
 double machine_load(void);
 
+/* Wait until the processors were idle for QUIET_S, but at most QUIET_MAX_S.  false: they never
+ * were.
+ */
+bool machine_wait_quiet(void);
+
 #endif

@@ -119,7 +119,8 @@ static void
 print_usage(FILE *out)
 {
 	fputs("usage: plugbench [--row NAME] [--rounds N] [--quick] [--json | --markdown]\n"
-	      "                 [--peers DIR] [--pin split|shared] [--build-dir DIR]\n"
+	      "                 [--when-quiet] [--peers DIR] [--pin split|shared] [--build-dir "
+	      "DIR]\n"
 	      "\n"
 	      "Measures plugd and its floors side by side and prints a table.\n"
 	      "\n"
@@ -131,6 +132,8 @@ print_usage(FILE *out)
 		"\n"
 		"  --rounds N       default %d, or %d with --quick\n"
 		"  --quick          a look whether all works; the figures mean little\n"
+		"  --when-quiet     before each row, wait until the machine does nothing else; ten "
+		"minutes at most\n"
 		"  --json           one JSON document on standard output\n"
 		"  --markdown       the table as Markdown\n"
 		"  --peers DIR      holds the peers' programs (goplugin/); Go and its packages are "
@@ -179,6 +182,7 @@ enum {
 	OPT_ROW = 256,
 	OPT_ROUNDS,
 	OPT_QUICK,
+	OPT_WHEN_QUIET,
 	OPT_JSON,
 	OPT_MARKDOWN,
 	OPT_PEERS,
@@ -190,6 +194,7 @@ static const struct option long_options[] = {
 	{"row", required_argument, NULL, OPT_ROW},
 	{"rounds", required_argument, NULL, OPT_ROUNDS},
 	{"quick", no_argument, NULL, OPT_QUICK},
+	{"when-quiet", no_argument, NULL, OPT_WHEN_QUIET},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"markdown", no_argument, NULL, OPT_MARKDOWN},
 	{"peers", required_argument, NULL, OPT_PEERS},
@@ -222,6 +227,9 @@ take_option(int option, struct bench *bench, struct options *options)
 			       : usage_error("--rounds: expected 1 to 1000");
 	case OPT_QUICK:
 		bench->quick = true;
+		return -1;
+	case OPT_WHEN_QUIET:
+		bench->when_quiet = true;
 		return -1;
 	case OPT_JSON:
 		options->format = FORMAT_JSON;
@@ -341,6 +349,8 @@ run_row(const struct bench *bench, size_t number)
 		own.pin = PIN_SHARED;
 	cpus = process_caller_cpus(&own);
 	process_pin_self(&cpus);
+	if (own.when_quiet && !machine_wait_quiet())
+		bench_progress("%s: measured although the machine is busy", rows[number].name);
 	rows[number].run(&own);
 }
 

@@ -7,6 +7,7 @@
 
 #include "bare.h"
 #include "daemon.h"
+#include "go_peer.h"
 #include "report.h"
 
 #define CALLS        4000
@@ -21,6 +22,11 @@ struct through_plugd {
 
 struct through_bare {
 	struct bare bare;
+	size_t size;
+};
+
+struct through_go {
+	struct go_peer peer;
 	size_t size;
 };
 
@@ -62,55 +68,95 @@ bare_round(void *arg, size_t count, struct samples *ret)
 }
 
 static void
-compare_size(const struct bench *bench, struct through_plugd *plugd, struct through_bare *bare,
-	     size_t size, size_t count, struct row *row)
+go_round(void *arg, size_t count, struct samples *ret)
 {
-	struct side floor = {"bare nng pair1", bare_round, bare, count};
-	struct side side = {"plugd", plugd_round, plugd, count};
+	struct through_go *t = arg;
 
-	plugd->payload = malloc(size);
-	if (!plugd->payload)
+	samples_add(ret, go_peer_call(&t->peer, t->size, count));
+}
+
+struct size_rows {
+	const struct bench *bench;
+	struct through_plugd plugd;
+	struct through_bare bare;
+	struct through_go go;
+	bool has_go;
+};
+
+/* One row beside bare nng and, where there is the peer, one beside it. */
+static void
+compare_size(struct size_rows *rows, size_t size, size_t count, struct row *row)
+{
+	struct side floor = {"bare nng pair1", bare_round, &rows->bare, count};
+	struct side peer = {"go-plugin gRPC", go_round, &rows->go, count};
+	struct side side = {"plugd", plugd_round, &rows->plugd, count};
+
+	rows->plugd.payload = malloc(size);
+	if (!rows->plugd.payload)
 		bench_die("out of memory");
-	memset(plugd->payload, 'x', size);
-	plugd->size = bare->size = size;
-	bench_compare(bench, &floor, &side, row);
-	free(plugd->payload);
-	report_add(bench->report, row);
+	memset(rows->plugd.payload, 'x', size);
+	rows->plugd.size = rows->bare.size = rows->go.size = size;
+	bench_compare(rows->bench, &floor, &side, row);
+	report_add(rows->bench->report, row);
+	if (rows->has_go) {
+		row->reach_of = REACH_NONE;
+		bench_compare(rows->bench, &peer, &side, row);
+		report_add(rows->bench->report, row);
+	}
+	free(rows->plugd.payload);
+}
+
+static void
+size_rows_open(const struct bench *bench, struct size_rows *rows)
+{
+	char why[512];
+
+	rows->bench = bench;
+	rows->has_go = go_peer_build(bench, &rows->go.peer, why, sizeof(why));
+	bare_open(bench, &rows->bare.bare);
+	plugd_open(bench, &rows->plugd);
+}
+
+static void
+size_rows_close(struct size_rows *rows)
+{
+	daemon_stop(&rows->plugd.daemon);
+	bare_close(&rows->bare.bare);
 }
 
 void
 row_call(const struct bench *bench)
 {
-	struct through_plugd plugd;
-	struct through_bare bare;
+	struct size_rows rows;
 	struct row row = {.name = "call",
 			  .what = "call of 64 B by client socket and plugd",
 			  .unit = "us",
 			  .reach_of = REACH_RATIO,
 			  .reach = 2.2};
 
-	bare_open(bench, &bare.bare);
-	plugd_open(bench, &plugd);
-	compare_size(bench, &plugd, &bare, BENCH_MESSAGE, bench_count(bench, CALLS), &row);
-	daemon_stop(&plugd.daemon);
-	bare_close(&bare.bare);
+	size_rows_open(bench, &rows);
+	compare_size(&rows, BENCH_MESSAGE, bench_count(bench, CALLS), &row);
+	size_rows_close(&rows);
+}
+
+static void
+add_bulk(struct size_rows *rows, size_t mib, size_t count)
+{
+	struct row row = {.name = "bulk", .unit = "us"};
+
+	snprintf(row.what, sizeof(row.what), "call of %zu MiB and its echo, in chunks", mib);
+	compare_size(rows, mib * 1024 * 1024, count, &row);
 }
 
 void
 row_bulk(const struct bench *bench)
 {
-	struct through_plugd plugd;
-	struct through_bare bare;
-	struct row row = {.name = "bulk", .unit = "us"};
+	struct size_rows rows;
 
-	bare_open(bench, &bare.bare);
-	plugd_open(bench, &plugd);
-	snprintf(row.what, sizeof(row.what), "call of 1 MiB and its echo, in chunks");
-	compare_size(bench, &plugd, &bare, 1024 * 1024, bench_count(bench, 50), &row);
-	snprintf(row.what, sizeof(row.what), "call of 16 MiB and its echo, in chunks");
-	compare_size(bench, &plugd, &bare, 16 * 1024 * 1024, bench_count(bench, 10), &row);
-	daemon_stop(&plugd.daemon);
-	bare_close(&bare.bare);
+	size_rows_open(bench, &rows);
+	add_bulk(&rows, 1, bench_count(bench, 50));
+	add_bulk(&rows, 16, bench_count(bench, 10));
+	size_rows_close(&rows);
 }
 
 /* ---- many callers ---- */
