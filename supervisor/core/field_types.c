@@ -456,4 +456,5 @@ const struct field_names field_plugin_names = {
 	.expected = "a name of at most 63 a-z, 0-9 and - (no - at either end)"};
 const struct field_names field_identifiers = {
 	.ok = is_identifier,
-	.expected = "a name of at most 63 letters, digits, _ - and . that begins with a letter or _"};
+	.expected =
+		"a name of at most 63 letters, digits, _ - and . that begins with a letter or _"};

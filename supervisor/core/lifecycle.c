@@ -6,15 +6,16 @@ struct step {
 	uint32_t effects;
 };
 
-#define P(state, fx)                                                                               \
-	{                                                                                          \
-		true, PS_##state, (fx)                                                             \
+#define P(state, fx)                   \
+	{                              \
+		true, PS_##state, (fx) \
 	}
-#define S(state, fx)                                                                               \
-	{                                                                                          \
-		true, SS_##state, (fx)                                                             \
+#define S(state, fx)                   \
+	{                              \
+		true, SS_##state, (fx) \
 	}
 
+/* clang-format off */
 static const struct step process_table[PS_COUNT][PE_COUNT] = {
 	[PS_STARTING] = {
 		[PE_READY]   = P(READY, PX(DISARM) | PX(ROUTE)),
@@ -134,6 +135,8 @@ static const struct step slot_table[SS_COUNT][SE_COUNT] = {
 	},
 };
 
+/* clang-format on */
+
 bool
 lc_process_step(enum process_state state, enum process_event event, enum process_state *ret_next,
 		uint32_t *ret_effects)
@@ -170,15 +173,15 @@ struct entry {
 	const char *name, *word, *text;
 };
 
-#define ENTRY_STATE(symbol, word, text)	 { #symbol, word, text },
-#define ENTRY_SIMPLE(symbol, text)	 { #symbol, #symbol, text },
+#define ENTRY_STATE(symbol, word, text) {#symbol, word, text},
+#define ENTRY_SIMPLE(symbol, text)      {#symbol, #symbol, text},
 
-static const struct entry process_states[] = { LC_PROCESS_STATE_MAP(ENTRY_STATE) };
-static const struct entry process_events[] = { LC_PROCESS_EVENT_MAP(ENTRY_SIMPLE) };
-static const struct entry process_effects[] = { LC_PROCESS_EFFECT_MAP(ENTRY_SIMPLE) };
-static const struct entry slot_states[] = { LC_SLOT_STATE_MAP(ENTRY_STATE) };
-static const struct entry slot_events[] = { LC_SLOT_EVENT_MAP(ENTRY_SIMPLE) };
-static const struct entry slot_effects[] = { LC_SLOT_EFFECT_MAP(ENTRY_SIMPLE) };
+static const struct entry process_states[] = {LC_PROCESS_STATE_MAP(ENTRY_STATE)};
+static const struct entry process_events[] = {LC_PROCESS_EVENT_MAP(ENTRY_SIMPLE)};
+static const struct entry process_effects[] = {LC_PROCESS_EFFECT_MAP(ENTRY_SIMPLE)};
+static const struct entry slot_states[] = {LC_SLOT_STATE_MAP(ENTRY_STATE)};
+static const struct entry slot_events[] = {LC_SLOT_EVENT_MAP(ENTRY_SIMPLE)};
+static const struct entry slot_effects[] = {LC_SLOT_EFFECT_MAP(ENTRY_SIMPLE)};
 
 const char *
 lc_process_word(enum process_state state)
@@ -248,7 +251,8 @@ print_machine(FILE *out, const struct machine *m)
 	print_entries(out, "state", m->states, m->state_count);
 	print_entries(out, "event", m->events, m->event_count);
 	print_entries(out, "effect", m->effects, m->effect_count);
-	fprintf(out, "\nRows are states, columns events; a cell is the next state and its effects, – is refused.\n\n|  |");
+	fprintf(out, "\nRows are states, columns events; a cell is the next state and its effects, "
+		     "– is refused.\n\n|  |");
 	for (int event = 0; event < m->event_count; event++)
 		fprintf(out, " %s |", m->events[event].name);
 	fprintf(out, "\n|---|");
@@ -265,10 +269,11 @@ print_machine(FILE *out, const struct machine *m)
 void
 lc_print_markdown(FILE *out)
 {
-	const struct machine process = { "One process", process_states, process_events, process_effects,
-					 PS_COUNT, PE_COUNT, PX_BIT_COUNT, &process_table[0][0] };
-	const struct machine slot = { "Its slot", slot_states, slot_events, slot_effects,
-				      SS_COUNT, SE_COUNT, SX_BIT_COUNT, &slot_table[0][0] };
+	const struct machine process = {
+		"One process", process_states, process_events, process_effects,
+		PS_COUNT,      PE_COUNT,       PX_BIT_COUNT,   &process_table[0][0]};
+	const struct machine slot = {"Its slot", slot_states, slot_events,  slot_effects,
+				     SS_COUNT,   SE_COUNT,    SX_BIT_COUNT, &slot_table[0][0]};
 
 	print_machine(out, &process);
 	print_machine(out, &slot);

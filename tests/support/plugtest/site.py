@@ -98,6 +98,7 @@ class Site:
         self.process = None  # the guardian, which is plugd's parent
         self.followers = []
         self.expected_status = 0
+        self.cuts_sessions = False  # set by tests that cut connections under the plugin's nng
         self.watched = []
         self._events = None
 
@@ -160,7 +161,8 @@ class Site:
         if build.ASAN:
             env["ASAN_OPTIONS"] = f"log_path={self.reports}/asan:detect_leaks=1:abort_on_error=0"
             env["UBSAN_OPTIONS"] = f"log_path={self.reports}/ubsan:print_stacktrace=1"
-            env["LSAN_OPTIONS"] = f"suppressions={build.SOURCE}/tests/support/lsan.supp:print_suppressions=0"
+            if self.cuts_sessions:
+                env["LSAN_OPTIONS"] = f"suppressions={build.SOURCE}/tests/support/nng-cut.supp:print_suppressions=0"
         if build.TSAN:
             env["TSAN_OPTIONS"] = (
                 f"log_path={self.reports}/tsan:suppressions={build.SOURCE}/tests/support/tsan.supp"
@@ -375,7 +377,10 @@ class Site:
         return watched
 
     def sanitizer_reports(self):
-        return "\n".join(path.read_text(errors="replace") for path in sorted(self.reports.iterdir()))
+        reports = [path.read_text(errors="replace") for path in sorted(self.reports.iterdir())]
+        # A process that is killed while the leak checker looks at it leaves this line and no finding.
+        noise = re.compile(r"(==\d+==Unable to get registers from thread \d+\.\s*)*")
+        return "\n".join(report for report in reports if not noise.fullmatch(report))
 
     def close(self):
         problems = []

@@ -1,6 +1,7 @@
 #include "scratch_model.h"
 
 #include "files.h"
+#include "generate.h"
 #include "support.h"
 #include "utf8.h"
 
@@ -180,4 +181,19 @@ scratch_read_file(const struct scratch *scratch, const char *name, size_t *ret_s
 	if (file_read(path, SIZE_MAX, &data, ret_size, &failure) < 0)
 		fail_msg("%s", failure.text);
 	return data;
+}
+
+void
+scratch_expect_refused(const struct scratch *scratch, const char *label, const char *const *words)
+{
+	struct failure failure = {.text = ""};
+	struct model *model = NULL;
+
+	if (model_load(scratch->dir, &model, &failure) == 0) {
+		model_free(model);
+		fail_msg("%s: loaded, expected an error", label);
+	}
+	for (; *words; words++)
+		if (!strstr(failure.text, *words))
+			fail_msg("%s: \"%s\" does not say \"%s\"", label, failure.text, *words);
 }

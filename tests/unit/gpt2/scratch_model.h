@@ -35,4 +35,10 @@ void scratch_write_file(const struct scratch *scratch, const char *name, const v
 /* The whole of one file; the caller frees it. */
 char *scratch_read_file(const struct scratch *scratch, const char *name, size_t *ret_size);
 
+/* Loading must fail, with all of `words` (ends with NULL) in the message. */
+void scratch_expect_refused(const struct scratch *scratch, const char *label,
+			    const char *const *words);
+
+#define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 #endif
