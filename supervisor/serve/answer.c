@@ -37,8 +37,8 @@ answer_no_plugin(struct client *client, uint64_t id, const struct registry *regi
 	const char *near = registry_suggest(registry, name);
 	char text[512];
 
-	snprintf(text, sizeof(text), "no plugin \"%.63s\"%s%s%s; plugctl list shows all", name,
-		 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	snprintf(text, sizeof(text), "no plugin \"%.63s\"; %s%s%splugctl list shows all", name,
+		 near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
 	if (is_call)
 		answer_call(client, id, PLUG_ENOTFOUND, text);
 	else

@@ -60,11 +60,21 @@ print_error_json(struct ctl *ctl, const char *code, const char *subject, const c
 	ctl->printed = true;
 }
 
+/* Is the subject the first word of the reason, as in "echo has no method"? */
+static bool
+begins_with(const char *reason, const char *subject)
+{
+	size_t length = strlen(subject);
+
+	return strncmp(reason, subject, length) == 0 && reason[length] == ' ';
+}
+
 static void
 print_error(const char *subject, const char *reason)
 {
+	bool shown = subject && !begins_with(reason, subject);
 	char *safe_reason = out_escape(reason, strlen(reason));
-	char *safe_subject = subject ? out_escape(subject, strlen(subject)) : NULL;
+	char *safe_subject = shown ? out_escape(subject, strlen(subject)) : NULL;
 
 	fflush(stdout);
 	fprintf(stderr, "plugctl: %s%s%s\n", safe_subject ? safe_subject : "",

@@ -88,9 +88,9 @@ warn_bad(const json_t *bad)
 	}
 	if (i)
 		fprintf(stderr,
-			"plugctl: %zu plugin%s cannot be used; correct the files above and run "
+			"plugctl: %zu %s cannot be used; correct what is named above and run "
 			"`plugctl reread`\n",
-			i, i == 1 ? "" : "s");
+			i, i == 1 ? "plugin or directory" : "plugins or directories");
 }
 
 static void

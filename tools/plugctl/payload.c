@@ -204,6 +204,15 @@ from_pairs(const char *const *words, size_t count, struct payload *ret, char why
 	return ret->data != NULL;
 }
 
+static void
+add_hint(char why[PAYLOAD_WHY_BYTES])
+{
+	size_t used = strlen(why);
+
+	snprintf(why + used, PAYLOAD_WHY_BYTES - used,
+		 "; give key=value words, or -c text/plain to send it as it is");
+}
+
 /* Takes data. */
 static bool
 from_text(char *data, size_t size, const char *what, struct payload *ret,
@@ -214,6 +223,7 @@ from_text(char *data, size_t size, const char *what, struct payload *ret,
 	if (payload_is_json(ret->content_type)) {
 		json = parse_json(data, size, what, why);
 		if (!json) {
+			add_hint(why);
 			free(data);
 			return false;
 		}

@@ -86,6 +86,7 @@ static const struct {
 	{{"{\"a\":}"}, NULL, "line 1, column 6"},
 	{{"{\"a\":1,\"a\":2}"}, NULL, "duplicate"},
 	{{"hello"}, NULL, "not JSON"},
+	{{"hello"}, NULL, "give key=value words, or -c text/plain"},
 	{{""}, NULL, "not JSON"},
 	{{"a=1", "hello"}, NULL, "\"hello\" is not key=value"},
 	{{"hello", "a=1"}, NULL, "\"hello\" is not key=value"},
