@@ -22,6 +22,7 @@
 #define HOPS_MAX       255
 #define READ_BYTES     (256u * 1024)
 #define BACKLOG        4
+#define ACCEPT_PAUSE   0.1
 
 /* 0 S P 0, then the protocol (pair, version 1), then 0. */
 static const uint8_t greeting[GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x11, 0, 0};
@@ -36,6 +37,7 @@ struct link {
 	struct sockaddr_un address;
 	int listen_fd, fd;
 	ev_io accept_w, read_w, write_w;
+	ev_timer accept_pause; /* out of descriptors: try again later */
 	bool greeted, muted;
 	uint64_t connection, last_connection;
 	struct buffer held, out;
@@ -333,10 +335,13 @@ on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 	struct link *link = w->data;
 	int fd = accept4(link->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	(void)loop;
 	(void)revents;
+	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		ev_io_stop(loop, w); /* it would come at once, and again and again */
+		ev_timer_again(loop, &link->accept_pause);
+	}
 	if (fd < 0)
-		return; /* gone already, or no descriptor is left: it tries again */
+		return;
 	if (link->fd >= 0 && !link->greeted)
 		lose(link); /* it has had its time to say what it is */
 	if (!still_connected(link) && !link->muted) {
@@ -346,6 +351,17 @@ on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 	/* Greeted and turned away, as pair1 does: its dialer tries again. */
 	send(fd, greeting, sizeof(greeting), MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
+}
+
+static void
+on_accept_pause(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct link *link = w->data;
+
+	(void)revents;
+	ev_timer_stop(loop, w);
+	if (!link->muted)
+		ev_io_start(loop, &link->accept_w);
 }
 
 static plug_err
@@ -382,7 +398,9 @@ link_open(const struct link_config *config, struct link **ret)
 	ev_io_init(&link->accept_w, on_acceptable, link->listen_fd, EV_READ);
 	ev_io_init(&link->read_w, on_readable, -1, EV_READ);
 	ev_io_init(&link->write_w, on_writable, -1, EV_WRITE);
+	ev_timer_init(&link->accept_pause, on_accept_pause, 0., ACCEPT_PAUSE);
 	link->accept_w.data = link->read_w.data = link->write_w.data = link;
+	link->accept_pause.data = link;
 	ev_io_start(config->loop, &link->accept_w);
 	link->config.path = NULL; /* the caller's; a copy is in `address` */
 	*ret = link;
@@ -400,6 +418,7 @@ link_close(struct link *link)
 	ev_io_stop(loop, &link->accept_w);
 	ev_io_stop(loop, &link->read_w);
 	ev_io_stop(loop, &link->write_w);
+	ev_timer_stop(loop, &link->accept_pause);
 	close_fd(&link->fd);
 	close_fd(&link->listen_fd);
 	unlink(link->address.sun_path);
