@@ -44,13 +44,16 @@ bucket_of(uint64_t us)
 	return bucket < STATS_BUCKETS ? bucket : STATS_BUCKETS - 1;
 }
 
-/* The upper end of what falls into the bucket. */
+/* The middle of what falls into the bucket: at most an eighth away from all of it. */
 static uint64_t
-bucket_end_us(unsigned bucket)
+bucket_middle_us(unsigned bucket)
 {
+	uint64_t width;
+
 	if (bucket < 4)
 		return bucket;
-	return ((uint64_t)(4 + bucket % 4 + 1) << (bucket / 4 - 1)) - 1;
+	width = (uint64_t)1 << (bucket / 4 - 1);
+	return (4 + bucket % 4) * width + width / 2;
 }
 
 static void
@@ -91,13 +94,13 @@ stats_quantile_us(const struct stats_method *method, double q)
 {
 	uint64_t want = (uint64_t)((double)method->calls * q), seen = 0;
 
-	for (unsigned i = 0; i < STATS_BUCKETS; i++) {
+	for (unsigned i = 0; i < STATS_BUCKETS - 1; i++) {
 		seen += method->buckets[i];
-		if (seen > want || (seen && seen == method->calls)) {
-			uint64_t end = bucket_end_us(i);
+		if (seen > want) {
+			uint64_t middle = bucket_middle_us(i);
 
-			return end < method->max_us ? end : method->max_us;
+			return middle < method->max_us ? middle : method->max_us;
 		}
 	}
-	return method->max_us;
+	return method->max_us; /* the last bucket has no end */
 }

@@ -1,0 +1,515 @@
+/* Both tables of core/lifecycle: named walks, then properties of every cell. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/lifecycle.h"
+
+#define END (-1)
+
+struct walk {
+	const char *name;
+	int start;
+	struct {
+		int event, next;
+		uint32_t effects;
+	} steps[8];
+};
+
+/* clang-format off */
+#define TO(event, next, fx) { PE_##event, PS_##next, (fx) }
+static const struct walk process_walks[] = {
+	{ "starts, drains and stops in order", PS_STARTING, {
+		TO(READY, READY, PX(DISARM) | PX(ROUTE)),
+		TO(STOP, DRAINING, PX(DRAIN) | PX(ARM)),
+		TO(DRAINED, STOPPING, PX(STOP) | PX(ARM)),
+		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
+	{ "nothing it is told ends it", PS_STARTING, {
+		TO(READY, READY, PX(DISARM) | PX(ROUTE)),
+		TO(STOP, DRAINING, PX(DRAIN) | PX(ARM)),
+		TO(TIMEOUT, STOPPING, PX(STOP) | PX(ARM)),
+		TO(TIMEOUT, TERMINATING, PX(TERM) | PX(ARM)),
+		TO(TIMEOUT, KILLING, PX(KILL) | PX(ARM)),
+		TO(TIMEOUT, STUCK, PX(STUCK)),
+		TO(EXITED, GONE, PX(RELEASE)), { END } } },
+	{ "crashes while it starts", PS_STARTING, {
+		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
+	{ "crashes while it is ready", PS_READY, { TO(EXITED, GONE, PX(RELEASE)), { END } } },
+	{ "crashes while it drains", PS_DRAINING, {
+		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
+	{ "does not become ready in time", PS_STARTING, {
+		TO(TIMEOUT, KILLING, PX(KILL) | PX(ARM)), { END } } },
+	{ "says FAILED while it starts, and does not leave", PS_STARTING, {
+		TO(FAILED, STOPPING, PX(ARM)),
+		TO(TIMEOUT, TERMINATING, PX(TERM) | PX(ARM)), { END } } },
+	{ "breaks the protocol", PS_READY, {
+		TO(KILL, KILLING, PX(KILL) | PX(ARM)),
+		TO(READY, KILLING, 0),
+		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
+	{ "is stopped before it was ready", PS_STARTING, {
+		TO(STOP, TERMINATING, PX(TERM) | PX(ARM)),
+		TO(READY, TERMINATING, 0), { END } } },
+};
+#undef TO
+
+#define TO(event, next, fx) { SE_##event, SS_##next, (fx) }
+static const struct walk slot_walks[] = {
+	{ "starts and stops", SS_STOPPED, {
+		TO(START, STARTING, SX(FORGIVE) | SX(SPAWN)),
+		TO(READY, READY, SX(SETTLE)),
+		TO(STOP, STOPPING, SX(STOP_PROCESS)),
+		TO(GONE_DONE, STOPPED, SX(ABANDON) | SX(SETTLE)), { END } } },
+	{ "crashes and comes back after a pause", SS_READY, {
+		TO(GONE_RETRY, BACKOFF, SX(ARM)),
+		TO(TIMEOUT, STARTING, SX(SPAWN)),
+		TO(READY, READY, SX(SETTLE)), { END } } },
+	{ "crashes too often, until an operator starts it", SS_STARTING, {
+		TO(GONE_EXCESS, QUARANTINED, SX(ABANDON) | SX(SETTLE)),
+		TO(START, STARTING, SX(FORGIVE) | SX(SPAWN)), { END } } },
+	{ "cannot work, until an operator starts it", SS_STARTING, {
+		TO(GONE_FAILED, FAILED, SX(ABANDON) | SX(SETTLE)),
+		TO(RESTART, STARTING, SX(FORGIVE) | SX(SPAWN)), { END } } },
+	{ "is restarted", SS_READY, {
+		TO(RESTART, RESTARTING, SX(FORGIVE) | SX(STOP_PROCESS)),
+		TO(GONE_DONE, STARTING, SX(SPAWN)), { END } } },
+	{ "is stopped while it restarts", SS_RESTARTING, {
+		TO(STOP, STOPPING, SX(ABANDON)),
+		TO(GONE_RETRY, STOPPED, SX(ABANDON) | SX(SETTLE)), { END } } },
+	{ "is stopped during its pause", SS_BACKOFF, {
+		TO(STOP, STOPPED, SX(DISARM) | SX(ABANDON) | SX(SETTLE)), { END } } },
+	{ "is started while it stops", SS_STOPPING, {
+		TO(START, RESTARTING, SX(FORGIVE)),
+		TO(GONE_FAILED, STARTING, SX(SPAWN)), { END } } },
+};
+#undef TO
+/* clang-format on */
+
+/* One of the two tables, seen by number. */
+struct table {
+	const char *title;
+	int states, events, effects;
+	bool (*step)(int state, int event, int *next, uint32_t *effects_of);
+};
+
+static bool
+process_step(int state, int event, int *next, uint32_t *effects)
+{
+	enum process_state to = PS_COUNT;
+	bool legal =
+		lc_process_step((enum process_state)state, (enum process_event)event, &to, effects);
+
+	*next = (int)to;
+	return legal;
+}
+
+static bool
+slot_step(int state, int event, int *next, uint32_t *effects)
+{
+	enum slot_state to = SS_COUNT;
+	bool legal = lc_slot_step((enum slot_state)state, (enum slot_event)event, &to, effects);
+
+	*next = (int)to;
+	return legal;
+}
+
+static const struct table process = {"process", PS_COUNT, PE_COUNT, PX_BIT_COUNT, process_step};
+static const struct table slot = {"slot", SS_COUNT, SE_COUNT, SX_BIT_COUNT, slot_step};
+
+#define EACH_LEGAL(table, state, event, next, fx)                       \
+	for (int state = 0, next = 0; state < (table)->states; state++) \
+		for (int event = 0; event < (table)->events; event++)   \
+			for (uint32_t fx = 0, once = 1;                 \
+			     once && (table)->step(state, event, &next, &fx); once = 0)
+
+static void
+check_walk(const struct table *table, const struct walk *walk)
+{
+	int state = walk->start;
+
+	for (int i = 0; walk->steps[i].event != END; i++) {
+		uint32_t effects = 0;
+		int next;
+
+		if (!table->step(state, walk->steps[i].event, &next, &effects))
+			fail_msg("%s \"%s\", step %d: refused", table->title, walk->name, i);
+		if (next != walk->steps[i].next || effects != walk->steps[i].effects)
+			fail_msg("%s \"%s\", step %d: to %d with %#x, expected %d with %#x",
+				 table->title, walk->name, i, next, effects, walk->steps[i].next,
+				 walk->steps[i].effects);
+		state = next;
+	}
+}
+
+static void
+test_walks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(process_walks) / sizeof(*process_walks); i++)
+		check_walk(&process, &process_walks[i]);
+	for (size_t i = 0; i < sizeof(slot_walks) / sizeof(*slot_walks); i++)
+		check_walk(&slot, &slot_walks[i]);
+}
+
+/* A refused event changes nothing. */
+static void
+test_refusal_leaves_the_results_alone(void **state)
+{
+	enum process_state to = PS_STUCK;
+	enum slot_state slot_to = SS_FAILED;
+	uint32_t effects = 0xabcd;
+
+	(void)state;
+	assert_false(lc_process_step(PS_GONE, PE_EXITED, &to, &effects));
+	assert_false(lc_slot_step(SS_STOPPED, SE_TIMEOUT, &slot_to, &effects));
+	assert_int_equal(to, PS_STUCK);
+	assert_int_equal(slot_to, SS_FAILED);
+	assert_int_equal(effects, 0xabcd);
+}
+
+static void
+test_cells_are_within_the_tables(void **state)
+{
+	const struct table *tables[] = {&process, &slot};
+
+	(void)state;
+	for (int t = 0; t < 2; t++)
+		EACH_LEGAL(tables[t], from, event, next, fx)
+		{
+			assert_in_range(next, 0, tables[t]->states - 1);
+			assert_int_equal(fx >> tables[t]->effects, 0);
+		}
+}
+
+static bool
+handles(const struct table *table, int state, int event)
+{
+	uint32_t effects;
+	int next;
+
+	return table->step(state, event, &next, &effects);
+}
+
+/*
+ * A deadline runs exactly in the states that handle TIMEOUT: whoever enters one starts it, unless
+ * it runs already because the state stays the same; whoever leaves one by anything but TIMEOUT
+ * into a state without, stops it.  STARTING is entered by the spawn, which starts its deadline.
+ */
+static void
+check_deadlines(const struct table *table, int timeout, uint32_t arm, uint32_t disarm)
+{
+	EACH_LEGAL(table, from, event, next, fx)
+	{
+		bool had = handles(table, from, timeout), has = handles(table, next, timeout);
+		bool runs = ((had && event != timeout && !(fx & disarm)) || fx & arm) != 0;
+
+		if (runs != has)
+			fail_msg("%s: state %d, event %d: a deadline %s in state %d", table->title,
+				 from, event, runs ? "runs" : "does not run", next);
+		if (from != next && has && !(fx & arm))
+			fail_msg("%s: state %d, event %d: the deadline of %d is not started anew",
+				 table->title, from, event, next);
+		if (!had && fx & disarm)
+			fail_msg("%s: state %d, event %d: stops what does not run", table->title,
+				 from, event);
+	}
+}
+
+static void
+test_deadlines_run_where_they_are_handled(void **state)
+{
+	(void)state;
+	check_deadlines(&process, PE_TIMEOUT, PX(ARM), PX(DISARM));
+	check_deadlines(&slot, SE_TIMEOUT, SX(ARM), SX(DISARM));
+	for (int s = 0; s < PS_COUNT; s++)
+		assert_int_equal(lc_process_has_deadline((enum process_state)s),
+				 handles(&process, s, PE_TIMEOUT));
+}
+
+/* Waiting alone ends every process: no chain of deadlines comes round. */
+static void
+test_deadlines_come_to_an_end(void **state)
+{
+	(void)state;
+	for (int s = 0; s < PS_COUNT; s++) {
+		int at = s, next, steps = 0;
+		uint32_t effects;
+
+		while (process.step(at, PE_TIMEOUT, &next, &effects)) {
+			at = next;
+			assert_true(++steps < PS_COUNT);
+		}
+		assert_true(at == PS_STUCK || at == PS_READY || at == PS_GONE);
+	}
+}
+
+/* Exit is what no state can refuse, and it always releases. */
+static void
+test_every_process_ends_by_exit(void **state)
+{
+	(void)state;
+	for (int s = 0; s < PS_GONE; s++) {
+		uint32_t effects = 0;
+		int next;
+
+		assert_true(process.step(s, PE_EXITED, &next, &effects));
+		assert_int_equal(next, PS_GONE);
+		assert_true(effects & PX(RELEASE));
+	}
+	EACH_LEGAL(&process, from, event, next, fx)
+	{
+		assert_int_equal(next == PS_GONE, event == PE_EXITED);
+		assert_int_equal((fx & PX(RELEASE)) != 0, next == PS_GONE);
+	}
+}
+
+static void
+test_gone_accepts_nothing(void **state)
+{
+	(void)state;
+	for (int event = 0; event < PE_COUNT; event++)
+		assert_false(handles(&process, PS_GONE, event));
+}
+
+/* KILL is taken everywhere before the end and leaves no gentler state. */
+static void
+test_kill_is_never_refused(void **state)
+{
+	(void)state;
+	for (int s = 0; s < PS_GONE; s++) {
+		uint32_t effects;
+		int next;
+
+		assert_true(process.step(s, PE_KILL, &next, &effects));
+		assert_true(next == PS_KILLING || next == PS_STUCK);
+		assert_true(s == PS_KILLING || effects & PX(KILL));
+	}
+}
+
+/* A process that is being ended never goes back to a gentler state. */
+static void
+test_a_process_never_goes_back(void **state)
+{
+	(void)state;
+	EACH_LEGAL(&process, from, event, next, fx)
+	if (next < from)
+		fail_msg("process: state %d, event %d: back to %d", from, event, next);
+}
+
+static void
+check_reachable(const struct table *table, int start)
+{
+	bool seen[16] = {false};
+
+	seen[start] = true;
+	for (int round = 0; round < table->states; round++)
+		EACH_LEGAL(table, from, event, next, fx)
+	if (seen[from])
+		seen[next] = true;
+	for (int s = 0; s < table->states; s++)
+		if (!seen[s])
+			fail_msg("%s: state %d cannot be reached", table->title, s);
+}
+
+static void
+test_every_state_can_be_reached(void **state)
+{
+	(void)state;
+	check_reachable(&process, PS_STARTING);
+	check_reachable(&slot, SS_STOPPED);
+}
+
+static void
+test_a_spawn_enters_starting(void **state)
+{
+	(void)state;
+	EACH_LEGAL(&slot, from, event, next, fx)
+	{
+		bool enters = next == SS_STARTING && from != SS_STARTING;
+
+		assert_int_equal((fx & SX(SPAWN)) != 0, enters);
+	}
+}
+
+/* A slot has one process: it is spawned only where none is. */
+static void
+test_a_spawn_follows_the_end_of_the_last_process(void **state)
+{
+	static const bool has_process[SS_COUNT] = {
+		[SS_STARTING] = true,
+		[SS_READY] = true,
+		[SS_STOPPING] = true,
+		[SS_RESTARTING] = true,
+	};
+
+	(void)state;
+	EACH_LEGAL(&slot, from, event, next, fx)
+	{
+		bool gone = event >= SE_GONE_RETRY && event <= SE_GONE_EXCESS;
+
+		assert_true(!gone || has_process[from]);
+		if (fx & SX(SPAWN))
+			assert_true(gone || !has_process[from]);
+		if (fx & SX(STOP_PROCESS))
+			assert_true(has_process[from] && has_process[next]);
+		assert_int_equal(has_process[next],
+				 (has_process[from] && !gone) || (fx & SX(SPAWN)) != 0);
+	}
+	for (int s = 0; s < SS_COUNT; s++)
+		for (int event = SE_GONE_RETRY; event <= SE_GONE_EXCESS; event++)
+			assert_int_equal(handles(&slot, s, event), has_process[s]);
+}
+
+static void
+test_backoff_is_entered_with_its_pause(void **state)
+{
+	(void)state;
+	EACH_LEGAL(&slot, from, event, next, fx)
+	{
+		if (next == SS_BACKOFF)
+			assert_true(fx & SX(ARM));
+		if (from == SS_BACKOFF)
+			assert_true(event == SE_TIMEOUT || fx & SX(DISARM));
+	}
+}
+
+/* What plugd has given up on, only an operator takes up again. */
+static void
+test_giving_up_is_undone_by_operators_only(void **state)
+{
+	static const int given_up[] = {SS_FAILED, SS_QUARANTINED, SS_STOPPED};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(given_up) / sizeof(*given_up); i++)
+		for (int event = 0; event < SE_COUNT; event++)
+			assert_int_equal(handles(&slot, given_up[i], event),
+					 event == SE_START || event == SE_STOP ||
+						 event == SE_RESTART);
+}
+
+/* START, STOP and RESTART always have an answer, now (SETTLE) or by a later event. */
+static void
+test_operators_are_never_refused(void **state)
+{
+	(void)state;
+	for (int s = 0; s < SS_COUNT; s++) {
+		assert_true(handles(&slot, s, SE_START));
+		assert_true(handles(&slot, s, SE_STOP));
+		assert_true(handles(&slot, s, SE_RESTART));
+	}
+	EACH_LEGAL(&slot, from, event, next, fx)
+	if (next != from &&
+	    (next == SS_READY || next == SS_STOPPED || next == SS_FAILED || next == SS_QUARANTINED))
+		assert_true(fx & SX(SETTLE));
+}
+
+/* Calls that wait end where no process is expected any more. */
+static void
+test_waiting_calls_are_ended(void **state)
+{
+	(void)state;
+	EACH_LEGAL(&slot, from, event, next, fx)
+	{
+		bool ends = next == SS_STOPPED || next == SS_FAILED || next == SS_QUARANTINED;
+		bool ended = from == SS_STOPPED || from == SS_FAILED || from == SS_QUARANTINED;
+
+		if (ends && !ended)
+			assert_true(fx & SX(ABANDON));
+		if (fx & SX(ABANDON))
+			assert_true(ends || next == SS_STOPPING);
+	}
+}
+
+static char *
+markdown(void)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	lc_print_markdown(out);
+	fclose(out);
+	return text;
+}
+
+static void
+expect_row(const char *text, const char *name)
+{
+	char row[96];
+
+	snprintf(row, sizeof(row), "\n| %s | ", name);
+	if (!strstr(text, row))
+		fail_msg("the Markdown does not explain %s", name);
+}
+
+static void
+test_markdown_mentions_everything(void **state)
+{
+	static const char *const names[] = {
+#define NAME3(symbol, word, meaning) #symbol,
+#define NAME2(symbol, meaning)       #symbol,
+		LC_PROCESS_STATE_MAP(NAME3) LC_SLOT_STATE_MAP(NAME3) LC_PROCESS_EVENT_MAP(NAME2)
+			LC_SLOT_EVENT_MAP(NAME2) LC_PROCESS_EFFECT_MAP(NAME2)
+				LC_SLOT_EFFECT_MAP(NAME2)};
+	char *text = markdown();
+	size_t cells = 0, expected = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		expect_row(text, names[i]);
+	for (const char *at = text; (at = strstr(at, " – |")); at++)
+		cells++;
+	for (int s = 0; s < PS_COUNT; s++)
+		for (int e = 0; e < PE_COUNT; e++)
+			expected += !handles(&process, s, e);
+	for (int s = 0; s < SS_COUNT; s++)
+		for (int e = 0; e < SE_COUNT; e++)
+			expected += !handles(&slot, s, e);
+	assert_int_equal(cells, expected);
+	assert_non_null(strstr(text, "| **STARTING** | READY `DISARM` `ROUTE` |"));
+	free(text);
+}
+
+static void
+test_words(void **state)
+{
+	(void)state;
+	assert_string_equal(lc_process_word(PS_TERMINATING), "stopping");
+	assert_string_equal(lc_process_state_name(PS_TERMINATING), "TERMINATING");
+	assert_string_equal(lc_process_event_name(PE_EXITED), "EXITED");
+	assert_string_equal(lc_slot_word(SS_QUARANTINED), "quarantined");
+	assert_string_equal(lc_slot_event_name(SE_GONE_RETRY), "GONE_RETRY");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_walks),
+		cmocka_unit_test(test_refusal_leaves_the_results_alone),
+		cmocka_unit_test(test_cells_are_within_the_tables),
+		cmocka_unit_test(test_deadlines_run_where_they_are_handled),
+		cmocka_unit_test(test_deadlines_come_to_an_end),
+		cmocka_unit_test(test_every_process_ends_by_exit),
+		cmocka_unit_test(test_gone_accepts_nothing),
+		cmocka_unit_test(test_kill_is_never_refused),
+		cmocka_unit_test(test_a_process_never_goes_back),
+		cmocka_unit_test(test_every_state_can_be_reached),
+		cmocka_unit_test(test_a_spawn_enters_starting),
+		cmocka_unit_test(test_a_spawn_follows_the_end_of_the_last_process),
+		cmocka_unit_test(test_backoff_is_entered_with_its_pause),
+		cmocka_unit_test(test_giving_up_is_undone_by_operators_only),
+		cmocka_unit_test(test_operators_are_never_refused),
+		cmocka_unit_test(test_waiting_calls_are_ended),
+		cmocka_unit_test(test_markdown_mentions_everything),
+		cmocka_unit_test(test_words),
+	};
+
+	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
+}
