@@ -39,7 +39,7 @@ shut_down(void *user)
 	if (d->host.shutting_down)
 		return;
 	guardian_notify(d->guardian, "STOPPING=1");
-	events_add(&d->host.events, NULL, "stopping", 0, 0, "%zu plugins, dependents first",
+	events_add(&d->host.events, NULL, "stopping", 0, 0, "plugins: %zu, dependents first",
 		   d->registry.count);
 	registry_shutdown(&d->registry, on_all_stopped, d);
 }
@@ -284,7 +284,7 @@ daemon_run(const struct options *options, struct settings *settings,
 	daemon_apply_log(d);
 	if (start(d)) {
 		events_add(&d->host.events, NULL, "started", 0, getpid(),
-			   "plugd %s in %s, %zu plugins; no orphans by %s", PLUG_VERSION,
+			   "plugd %s in %s, plugins: %zu; contained by %s", PLUG_VERSION,
 			   d->rundir.path, d->registry.count, d->containment);
 		registry_autostart(&d->registry);
 		guardian_notify(guardian, "READY=1");

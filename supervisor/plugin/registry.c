@@ -97,6 +97,22 @@ registry_suggest(const struct registry *registry, const char *name)
 	return suggest.best;
 }
 
+const struct bad_plugin *
+registry_bad_in_folder(const struct registry *registry, const char *name)
+{
+	size_t length = strlen(name);
+
+	LIST_FOREACH (bad, &registry->bad, struct bad_plugin, node) {
+		const char *file = bad->path ? strrchr(bad->path, '/') : NULL;
+		size_t before = file ? (size_t)(file - bad->path) : 0;
+
+		if (before > length && bad->path[before - length - 1] == '/' &&
+		    !strncmp(file - length, name, length))
+			return bad;
+	}
+	return NULL;
+}
+
 bool
 registry_has_pid(const struct registry *registry, pid_t pid)
 {

@@ -36,6 +36,10 @@ struct plugin *registry_find(const struct registry *registry, const char *name);
 /* The name that was probably meant, or NULL. */
 const char *registry_suggest(const struct registry *registry, const char *name);
 
+/* The bad one in a folder of this name, or NULL: what somebody who asks for `name` wants to read.
+ */
+const struct bad_plugin *registry_bad_in_folder(const struct registry *registry, const char *name);
+
 /*
  * What a scan found, all of it: plugins that are new are added, known ones get the new spec, those
  * whose manifest has become bad stay as they were, the others are stopped and forgotten.  Takes

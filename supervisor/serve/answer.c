@@ -35,10 +35,15 @@ answer_no_plugin(struct client *client, uint64_t id, const struct registry *regi
 		 const char *name, bool is_call)
 {
 	const char *near = registry_suggest(registry, name);
-	char text[512];
+	const struct bad_plugin *bad = registry_bad_in_folder(registry, name);
+	char text[1024];
 
-	snprintf(text, sizeof(text), "no plugin \"%.63s\"; %s%s%splugctl list shows all", name,
-		 near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
+	if (bad && bad->error_count)
+		snprintf(text, sizeof(text), "no plugin \"%.63s\"; its manifest cannot be used: %s",
+			 name, bad->errors[0]);
+	else
+		snprintf(text, sizeof(text), "no plugin \"%.63s\"; %s%s%splugctl list shows all",
+			 name, near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
 	if (is_call)
 		answer_call(client, id, PLUG_ENOTFOUND, text);
 	else

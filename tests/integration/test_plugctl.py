@@ -339,3 +339,11 @@ def test_many_at_once(actor):
         assert process.returncode == 0, err
         assert json.loads(out) == {"n": n}
     assert wire.OK == 0 and os.path.exists(build.PLUGCTL)
+
+
+def test_a_plugin_whose_manifest_is_bad_is_named_with_the_reason(site):
+    site.manifest("broken", "plugin: broken\nversion: one\n")
+    site.start()
+    done = site.ctl("status", "broken")
+    assert done.status == 4
+    assert "its manifest cannot be used" in done.err and "plugin.yaml:2:10: error: version" in done.err

@@ -14,7 +14,7 @@ check_device(struct plug_plugin *plugin)
 					 "device to auto or cpu");
 	if (strcmp(device, "auto") == 0)
 		plug_log(plugin, PLUG_LOG_INFO,
-			 "device: auto: this version computes on the CPU only; using the CPU");
+			 "device auto: using the CPU (this version does not use CUDA)");
 	return PLUG_OK;
 }
 
