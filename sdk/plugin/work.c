@@ -194,7 +194,7 @@ dequeue(struct work *work)
 {
 	struct plug_call *call = work->queue;
 
-	if (!call || work->running == work->limit)
+	if (!call || work->running == work->limit || work->drained)
 		return NULL;
 	work->queue = call->queue_next;
 	if (!work->queue)
@@ -318,7 +318,9 @@ plugp_work_drain(struct plug_plugin *plugin)
 	pthread_mutex_lock(&work->lock);
 	while (work->running)
 		pthread_cond_wait(&work->settled, &work->lock);
+	work->drained = true;
 	pthread_mutex_unlock(&work->lock);
+	plugp_work_cancel_all(plugin); /* a call that was being taken when the stop came */
 }
 
 unsigned

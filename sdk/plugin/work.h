@@ -65,6 +65,7 @@ struct work {
 	struct plug_call *buckets[WORK_BUCKETS];
 	struct plug_call *queue, **queue_tail; /* whole, waiting for a worker */
 	atomic_bool open;                      /* READY was said: calls are taken */
+	bool drained;                          /* no handler is started any more */
 	bool closing;                          /* threads end */
 
 	unsigned limit, running, threads, ended;
@@ -90,7 +91,7 @@ void plugp_work_open(struct plug_plugin *plugin);
 /* plugin->stopping was set: tell every handler, answer what waits for one. */
 void plugp_work_cancel_all(struct plug_plugin *plugin);
 
-/* Wait until no handler runs. */
+/* Wait until no handler runs; from then on none is started. */
 void plugp_work_drain(struct plug_plugin *plugin);
 
 /* End the threads; no handler runs. */
