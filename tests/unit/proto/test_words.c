@@ -68,17 +68,8 @@ test_hex_round_trip_of_every_byte(void **state)
 static void
 test_hex_refuses(void **state)
 {
-	static const char *const bad[] = {"",
-					  "0",
-					  "000",
-					  "00000",
-					  "0g00",
-					  "000 ",
-					  " 000",
-					  "0x00",
-					  "-100",
-					  "\xff"
-					  "000"};
+	static const char *const bad[] = {"",     "0",    "000",  "00000", "0g00",
+					  "000 ", " 000", "0x00", "-100",  "\377000"};
 	uint8_t bytes[2];
 
 	(void)state;
