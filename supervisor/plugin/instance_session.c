@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "plugin/host.h"
 #include "plugin/instance_private.h"
 #include "plugin/plugin.h"
@@ -108,6 +109,8 @@ take_method(struct instance_method *method, const Plug__Method *said, const stru
 	method->description =
 		strdup(declared && *declared->description ? declared->description
 							  : plug_str(said->description));
+	if (method->description)
+		utf8_clean(method->description, strlen(method->description));
 	method->stream = said->stream;
 	method->idempotent = said->idempotent || (declared && declared->idempotent);
 	method->timeout_ms =
@@ -195,6 +198,7 @@ instance_on_hello(struct instance *in, const Plug__Hello *hello)
 	}
 	in->hello_seen = true;
 	snprintf(in->sdk, sizeof(in->sdk), "%s", plug_str(hello->sdk));
+	utf8_clean(in->sdk, strlen(in->sdk));
 	if (!hello_agrees(hello, in->plugin->spec, &why)) {
 		refuse(in, PLUG_EINVAL, why.text);
 	} else if (!take_methods(in, hello)) {

@@ -1,6 +1,9 @@
 #include "serve/answer.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
 
 void
 answer_call(struct client *client, uint64_t id, plug_err outcome, const char *message)
@@ -44,6 +47,7 @@ answer_no_plugin(struct client *client, uint64_t id, const struct registry *regi
 	else
 		snprintf(text, sizeof(text), "no plugin \"%.63s\"; %s%s%splugctl list shows all",
 			 name, near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
+	utf8_clean(text, strlen(text));
 	if (is_call)
 		answer_call(client, id, PLUG_ENOTFOUND, text);
 	else

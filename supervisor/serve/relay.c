@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "serve/router.h"
 
 #define PACKED_OVERHEAD 128 /* of a message, besides payload, method and content type */
@@ -30,6 +31,7 @@ relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call, 
 		free(relay);
 		return PLUG_ENOMEM;
 	}
+	utf8_clean(relay->content_type, strlen(relay->content_type));
 	relay->router = router;
 	relay->plugin = plugin;
 	snprintf(relay->method, sizeof(relay->method), "%s", plug_str(call->method));

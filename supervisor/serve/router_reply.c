@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "serve/router_private.h"
 
 #define CREDIT_BYTES (PLUG_WINDOW_BYTES / 4)
@@ -81,6 +82,9 @@ on_reply(struct relay *relay, const Plug__Envelope *env)
 {
 	const Plug__Reply *reply = env->reply;
 
+	/* What is no text would make a client's protobuf refuse the whole message. */
+	utf8_clean(reply->message, strlen(reply->message));
+	utf8_clean(reply->content_type, strlen(reply->content_type));
 	relay->reply_bytes = reply->payload.len;
 	relay->in_chunks = reply->more;
 	relay->last_reply = !reply->partial;
