@@ -36,8 +36,10 @@ on_start(struct plug_plugin *plugin, void *user)
 	gpt2->threads = (int)plug_config_int(plugin, "threads", 1);
 	kernels_set_threads(gpt2->threads);
 	if (holder_init(&gpt2->holder, dir, &failure) < 0 ||
-	    holder_load(&gpt2->holder, &failure) < 0)
+	    holder_load(&gpt2->holder, &failure) < 0) {
+		holder_fini(&gpt2->holder); /* on_stop does not follow a start that failed */
 		return plug_start_failed(plugin, PLUG_EPLUGIN, "%s", failure.text);
+	}
 	held = holder_take(&gpt2->holder);
 	plug_log(plugin, PLUG_LOG_INFO, "loaded %s: %zu parameters, %d thread%s", dir,
 		 held_model(held)->weights.parameters, gpt2->threads,
