@@ -151,7 +151,7 @@ peer_receive(void *argument)
 		peer->fault = nng_recv(peer->socket, &got, &size, NNG_FLAG_ALLOC);
 		if (peer->fault)
 			break;
-		if (size != wanted || memcmp(got, peer->body, size) != 0)
+		if (size != wanted || (size && memcmp(got, peer->body, size) != 0))
 			peer->fault = -1;
 		nng_free(got, size);
 	}
@@ -244,6 +244,13 @@ test_a_thousand_messages_both_ways(void **state)
 	assert_int_equal(ours.lost, 1);
 }
 
+static bool
+is_connected(void *context)
+{
+	(void)context;
+	return link_connection(ours.link) != 0;
+}
+
 /* A second dialer is kept out while the first is there, and served once it has gone. */
 static void
 test_the_next_dialer_after_the_first(void **state)
@@ -255,6 +262,9 @@ test_the_next_dialer_after_the_first(void **state)
 	second = dial_with_nng();
 	exchange(first, 20, 40);
 	nng_close(first);
+	/* What nng takes while it is being turned away is lost: sessions resume, this does not. */
+	wire_run_until(was_lost, NULL);
+	wire_run_until(is_connected, NULL);
 	exchange(second, 40, 60);
 	assert_int_equal(ours.lost, 1);
 	nng_close(second);
