@@ -148,10 +148,12 @@ apply_set(const struct control_ctx *ctx, struct plugin *plugin, const Plug__ActR
 
 	if (!request->n_set)
 		return true;
-	if (plugin->instance) {
+	if (plugin->instance || request->action != PLUG__ACTION__ACTION_START) {
 		answer_request(
 			ctx->client, ctx->id, PLUG_ESTATE,
-			"is running: --set is for a start; stop it first. Nothing was changed");
+			plugin->instance ? "is running: --set is for a start; stop it first. Nothing "
+					   "was changed"
+					 : "set is for a start only. Nothing was changed");
 		return false;
 	}
 	diags_init(&diags);
@@ -187,12 +189,14 @@ act_on_plugin(const struct control_ctx *ctx, const Plug__ActRequest *request)
 {
 	struct plugin *plugin = control_plugin(ctx, request->name);
 
-	if (!plugin || !apply_set(ctx, plugin, request))
+	if (!plugin)
 		return;
 	if (ctx->control->host->shutting_down && request->action != PLUG__ACTION__ACTION_STOP) {
 		answer_request(ctx->client, ctx->id, PLUG_ESTATE, "plugd is shutting down");
 		return;
 	}
+	if (!apply_set(ctx, plugin, request))
+		return;
 	if (!request->no_wait && !wait_for(ctx, plugin, request->action))
 		return;
 	act(ctx->control, plugin, request->action);
