@@ -149,11 +149,11 @@ apply_set(const struct control_ctx *ctx, struct plugin *plugin, const Plug__ActR
 	if (!request->n_set)
 		return true;
 	if (plugin->instance || request->action != PLUG__ACTION__ACTION_START) {
-		answer_request(
-			ctx->client, ctx->id, PLUG_ESTATE,
-			plugin->instance ? "is running: --set is for a start; stop it first. Nothing "
-					   "was changed"
-					 : "set is for a start only. Nothing was changed");
+		answer_request(ctx->client, ctx->id, PLUG_ESTATE,
+			       plugin->instance
+				       ? "is running: --set is for a start; stop it first. Nothing "
+					 "was changed"
+				       : "set is for a start only. Nothing was changed");
 		return false;
 	}
 	diags_init(&diags);
