@@ -125,6 +125,12 @@ wait_for(int fd, int events)
 }
 
 void
+wire_wait_readable(int fd)
+{
+	wait_for(fd, EV_READ);
+}
+
+void
 wire_send(int fd, const void *bytes, size_t size)
 {
 	const uint8_t *at = bytes;

@@ -39,6 +39,9 @@ void wire_send(int fd, const void *bytes, size_t size);
 /* A frame around `body` into `out` of size + WIRE_HEAD_BYTES; returns its size. */
 size_t wire_frame(const void *body, size_t size, uint8_t *out);
 
+/* Run the loop until something, or the end, can be received. */
+void wire_wait_readable(int fd);
+
 /* Receive exactly `size` bytes while the loop runs. */
 void wire_expect(int fd, void *bytes, size_t size);
 
