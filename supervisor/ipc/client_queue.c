@@ -23,14 +23,14 @@ client_queue_push(struct client *client, const void *bytes, size_t size,
 	queued->size = size;
 	memcpy(queued->bytes, bytes, size);
 	list_append(&client->queue, &queued->node);
-	client->queued_bytes += size;
+	client->queued_bytes += sizeof(*queued) + size; /* many small ones are memory, too */
 	return PLUG_OK;
 }
 
 static void
 drop(struct client *client, struct queued *queued)
 {
-	client->queued_bytes -= queued->size;
+	client->queued_bytes -= sizeof(*queued) + queued->size;
 	list_remove(&queued->node);
 	free(queued);
 }
