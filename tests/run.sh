@@ -9,7 +9,7 @@
 #
 #   dev    gcc, warnings are errors: lint, unit tests, scenarios
 #   asan   address and undefined-behaviour sanitizers: unit tests, scenarios
-#   tsan   thread sanitizer: unit tests, the load scenarios
+#   tsan   thread sanitizer: unit tests, scenarios
 #   clang  warnings are errors: unit tests
 #
 # Needs no GPU.  As root or with sudo where packages are missing.  Builds are kept in build/STAGE (below
@@ -181,7 +181,7 @@ tsan()
 {
 	build tsan || return
 	unit_tests tsan -L unit
-	scenarios tsan -m load
+	scenarios tsan
 }
 
 clang()

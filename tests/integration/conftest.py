@@ -14,7 +14,7 @@ TEST_SECONDS = 90
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "load: the scenario that also runs under tsan")
+    config.addinivalue_line("markers", "load: many at once; the ones to repeat when looking for races")
     config.addinivalue_line("markers", "memory: measures memory, which sanitizers make meaningless")
     missing = [str(path) for path in (build.PLUGD, build.PLUGCTL, build.ACTOR) if not path.exists()]
     if missing:

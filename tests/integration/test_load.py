@@ -1,4 +1,4 @@
-"""Many at once: clients, calls, streams, prints, deaths and restarts.  Also under tsan."""
+"""Many at once: clients, calls, streams, prints, deaths and restarts."""
 
 import collections
 import json
