@@ -36,7 +36,8 @@ struct link {
 	struct link_config config;
 	struct sockaddr_un address;
 	int listen_fd, fd;
-	ev_io accept_w, read_w, write_w;
+	int turned_fd; /* was turned away last, and may still be greeting us; -1: nobody */
+	ev_io accept_w, read_w, write_w, turned_w;
 	ev_timer accept_pause; /* out of descriptors: try again later */
 	bool greeted, muted;
 	uint64_t connection, last_connection;
@@ -330,6 +331,41 @@ still_connected(struct link *link)
 }
 
 static void
+forget_turned(struct link *link)
+{
+	ev_io_stop(link->config.loop, &link->turned_w);
+	close_fd(&link->turned_fd);
+}
+
+/* Its greeting has come, or its end. */
+static void
+on_turned_readable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct link *link = w->data;
+	uint8_t bytes[GREETING_BYTES];
+
+	(void)loop;
+	(void)revents;
+	recv(link->turned_fd, bytes, sizeof(bytes), MSG_DONTWAIT); /* unread, it is a reset */
+	forget_turned(link);
+}
+
+/*
+ * Greeted and turned away, as pair1 does: its dialer tries again.  It must be able to greet us
+ * first: nng 1.5 takes EPIPE there for its dialer having been closed, and never dials again.
+ */
+static void
+turn_away(struct link *link, int fd)
+{
+	forget_turned(link);
+	send(fd, greeting, sizeof(greeting), MSG_DONTWAIT | MSG_NOSIGNAL);
+	shutdown(fd, SHUT_WR);
+	link->turned_fd = fd;
+	ev_io_set(&link->turned_w, fd, EV_READ);
+	ev_io_start(link->config.loop, &link->turned_w);
+}
+
+static void
 on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct link *link = w->data;
@@ -348,9 +384,7 @@ on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 		adopt(link, fd);
 		return;
 	}
-	/* Greeted and turned away, as pair1 does: its dialer tries again. */
-	send(fd, greeting, sizeof(greeting), MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
+	turn_away(link, fd);
 }
 
 static void
@@ -388,7 +422,7 @@ link_open(const struct link_config *config, struct link **ret)
 	if (!link)
 		return PLUG_ENOMEM;
 	link->config = *config;
-	link->listen_fd = link->fd = -1;
+	link->listen_fd = link->fd = link->turned_fd = -1;
 	err = listen_at(link, config->path);
 	if (err) {
 		close_fd(&link->listen_fd);
@@ -398,9 +432,10 @@ link_open(const struct link_config *config, struct link **ret)
 	ev_io_init(&link->accept_w, on_acceptable, link->listen_fd, EV_READ);
 	ev_io_init(&link->read_w, on_readable, -1, EV_READ);
 	ev_io_init(&link->write_w, on_writable, -1, EV_WRITE);
+	ev_io_init(&link->turned_w, on_turned_readable, -1, EV_READ);
 	ev_timer_init(&link->accept_pause, on_accept_pause, 0., ACCEPT_PAUSE);
 	link->accept_w.data = link->read_w.data = link->write_w.data = link;
-	link->accept_pause.data = link;
+	link->accept_pause.data = link->turned_w.data = link;
 	ev_io_start(config->loop, &link->accept_w);
 	link->config.path = NULL; /* the caller's; a copy is in `address` */
 	*ret = link;
@@ -419,6 +454,7 @@ link_close(struct link *link)
 	ev_io_stop(loop, &link->read_w);
 	ev_io_stop(loop, &link->write_w);
 	ev_timer_stop(loop, &link->accept_pause);
+	forget_turned(link);
 	close_fd(&link->fd);
 	close_fd(&link->listen_fd);
 	unlink(link->address.sun_path);
