@@ -425,68 +425,6 @@ test_waiting_calls_are_ended(void **state)
 	}
 }
 
-static char *
-markdown(void)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-
-	assert_non_null(out);
-	lc_print_markdown(out);
-	fclose(out);
-	return text;
-}
-
-static void
-expect_row(const char *text, const char *name)
-{
-	char row[96];
-
-	snprintf(row, sizeof(row), "\n| %s | ", name);
-	if (!strstr(text, row))
-		fail_msg("the Markdown does not explain %s", name);
-}
-
-static void
-test_markdown_mentions_everything(void **state)
-{
-	static const char *const names[] = {
-#define NAME3(symbol, word, meaning) #symbol,
-#define NAME2(symbol, meaning)       #symbol,
-		LC_PROCESS_STATE_MAP(NAME3) LC_SLOT_STATE_MAP(NAME3) LC_PROCESS_EVENT_MAP(NAME2)
-			LC_SLOT_EVENT_MAP(NAME2) LC_PROCESS_EFFECT_MAP(NAME2)
-				LC_SLOT_EFFECT_MAP(NAME2)};
-	char *text = markdown();
-	size_t cells = 0, expected = 0;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		expect_row(text, names[i]);
-	for (const char *at = text; (at = strstr(at, " – |")); at++)
-		cells++;
-	for (int s = 0; s < PS_COUNT; s++)
-		for (int e = 0; e < PE_COUNT; e++)
-			expected += !handles(&process, s, e);
-	for (int s = 0; s < SS_COUNT; s++)
-		for (int e = 0; e < SE_COUNT; e++)
-			expected += !handles(&slot, s, e);
-	assert_int_equal(cells, expected);
-	assert_non_null(strstr(text, "| **STARTING** | READY `DISARM` `ROUTE` |"));
-	free(text);
-}
-
-static void
-test_words(void **state)
-{
-	(void)state;
-	assert_string_equal(lc_process_word(PS_TERMINATING), "stopping");
-	assert_string_equal(lc_process_state_name(PS_TERMINATING), "TERMINATING");
-	assert_string_equal(lc_process_event_name(PE_EXITED), "EXITED");
-	assert_string_equal(lc_slot_word(SS_QUARANTINED), "quarantined");
-	assert_string_equal(lc_slot_event_name(SE_GONE_RETRY), "GONE_RETRY");
-}
-
 int
 main(void)
 {
@@ -507,8 +445,6 @@ main(void)
 		cmocka_unit_test(test_giving_up_is_undone_by_operators_only),
 		cmocka_unit_test(test_operators_are_never_refused),
 		cmocka_unit_test(test_waiting_calls_are_ended),
-		cmocka_unit_test(test_markdown_mentions_everything),
-		cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);
