@@ -241,7 +241,10 @@ daemon_reread(void *user)
 		daemon_apply_log(d);
 		daemon_apply_limits(d);
 		config_dirs(d->options, d->settings, &d->dirs);
-		daemon_discover(d);
+		if (daemon_discover(d))
+			keep_error(
+				d,
+				"out of memory while looking for plugins; those known before stay");
 		registry_autostart(&d->registry);
 		events_add(&d->host.events, NULL, "config", 0, 0, "re-read; %zu plugins",
 			   d->registry.count);
