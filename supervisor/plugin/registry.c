@@ -232,7 +232,8 @@ registry_waits_for(const struct registry *registry, const struct plugin *plugin)
 	for (size_t i = 0; i < requires->count; i++) {
 		struct plugin *other = registry_find(registry, requires->items[i].name);
 
-		if (other && other->slot != SS_READY)
+		if (other && (other->slot != SS_READY || !other->instance ||
+			      !instance_takes_calls(other->instance)))
 			return other;
 	}
 	return NULL;
