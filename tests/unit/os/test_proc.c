@@ -74,7 +74,9 @@ test_state_of_a_child(void **state)
 static void
 test_memory(void **state)
 {
-	size_t size = 32u << 20;
+	/* Pages of this program and its libraries stop being private when another process maps the
+	 * same files in between. */
+	size_t size = 32u << 20, others = 1u << 20;
 	struct proc_memory before, after;
 	uint64_t rss = proc_self_rss_bytes();
 	void *memory;
@@ -85,9 +87,9 @@ test_memory(void **state)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	assert_true(memory != MAP_FAILED);
 	assert_int_equal(proc_read_memory(getpid(), &after), PLUG_OK);
-	assert_true(after.private_bytes - before.private_bytes >= size);
-	assert_true(after.rss_bytes - before.rss_bytes >= size);
-	assert_true(proc_self_rss_bytes() - rss >= size - (1u << 20));
+	assert_true(after.private_bytes - before.private_bytes >= size - others);
+	assert_true(after.rss_bytes - before.rss_bytes >= size - others);
+	assert_true(proc_self_rss_bytes() - rss >= size - others);
 	munmap(memory, size);
 }
 
