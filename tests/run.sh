@@ -17,7 +17,7 @@
 # at a time.
 set -u
 
-PACKAGES="gcc g++ libc6-dev cmake ninja-build pkg-config git
+PACKAGES="gcc g++ libc6-dev cmake make ninja-build pkg-config git
 	libnng-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libev-dev libfyaml-dev libjansson-dev
 	libopenblas-dev libutf8proc-dev libcmocka-dev
 	clang clang-format man-db

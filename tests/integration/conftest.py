@@ -14,6 +14,8 @@ TEST_SECONDS = 90
 
 
 def pytest_configure(config):
+    # Ignored where tests run in the background of a script, and then by everything that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "load: many at once; the ones to repeat when looking for races")
     config.addinivalue_line("markers", "memory: measures memory, which sanitizers make meaningless")
     missing = [str(path) for path in (build.PLUGD, build.PLUGCTL, build.ACTOR) if not path.exists()]
