@@ -126,10 +126,13 @@ def test_a_hundred_clients_vanish_in_a_call(actor):
 
 
 def open_sockets(site):
-    """Of plugd, once what plugctl left is gone.  (nng makes its pipes when they are first needed.)"""
+    """Of plugd, once what plugctl left is gone; None for who may not look."""
     with wire.Client(site) as probe:
         clients_left(probe, 1)
-        return sum(what.startswith("socket:") for what in procs.descriptors(site.pid).values())
+        try:
+            return sum(what.startswith("socket:") for what in procs.descriptors(site.pid).values())
+        except PermissionError:
+            return None
 
 
 def clients_left(probe, count):

@@ -301,3 +301,24 @@ def test_a_plugin_that_does_not_read(site):
             outcomes[env.id] = env.reply.outcome
     assert set(outcomes.values()) <= {wire.ETIMEOUT, wire.EGONE}
     assert build.seconds(1) > 0
+
+
+def test_beyond_the_window(site):
+    """A plugin that goes on sending to a caller who does not read holds plugd's memory: a violation."""
+    site.script("pushy", """
+def push(r, env):
+    for n in range(400):
+        r.reply(env.id, b"x" * 40000, partial=True)
+    r.reply(env.id)
+Rogue(["stream~"]).start().serve(push if GENERATION == 1 else None)
+""", methods={"stream": {"stream": True}})
+    site.start()
+    site.ready("pushy", generation=1)
+    with wire.Client(site) as client:
+        number = client.start_call("pushy", "stream")
+        event = site.event("violation", "pushy", generation=1)
+        assert "window" in event["detail"]
+        while (env := client.receive("reply")).reply.partial:
+            pass
+        assert (env.id, env.reply.outcome) == (number, wire.EGONE)
+    site.ready("pushy", generation=2)
