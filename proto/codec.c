@@ -7,20 +7,24 @@
 
 struct budget {
 	size_t left;
-	int exceeded;
+	plug_err err; /* why memory was refused; else the message is to blame */
 };
 
 static void *
 budget_alloc(void *data, size_t size)
 {
 	struct budget *budget = data;
+	void *memory;
 
 	if (size > budget->left) {
-		budget->exceeded = 1;
+		budget->err = PLUG_ETOOLARGE;
 		return NULL;
 	}
+	memory = malloc(size ? size : 1);
+	if (!memory)
+		budget->err = PLUG_ENOMEM;
 	budget->left -= size;
-	return malloc(size);
+	return memory;
 }
 
 static void
@@ -35,7 +39,7 @@ static ProtobufCAllocator plain = {.alloc = NULL, .free = budget_free, .allocato
 plug_err
 plug_envelope_unpack(const void *data, size_t size, Plug__Envelope **ret)
 {
-	struct budget budget = {.left = PLUG_UNPACK_BYTES};
+	struct budget budget = {.left = PLUG_UNPACK_BYTES, .err = PLUG_EPROTO};
 	ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
 	Plug__Envelope *env;
 
@@ -43,7 +47,7 @@ plug_envelope_unpack(const void *data, size_t size, Plug__Envelope **ret)
 		return PLUG_ETOOLARGE;
 	env = plug__envelope__unpack(&allocator, size, data);
 	if (!env)
-		return budget.exceeded ? PLUG_ETOOLARGE : PLUG_EPROTO;
+		return budget.err;
 	if (env->body_case == PLUG__ENVELOPE__BODY__NOT_SET) {
 		plug_envelope_free(env);
 		return PLUG_EPROTO;
@@ -74,6 +78,26 @@ plug_envelope_pack(const Plug__Envelope *env, void *buf, size_t capacity, size_t
 		return PLUG_ETOOLARGE;
 	*ret_size = plug__envelope__pack(env, buf);
 	return PLUG_OK;
+}
+
+plug_err
+plug_command_call_unpack(const void *data, size_t size, Plug__CommandCall **ret)
+{
+	struct budget budget = {.left = size + PLUG_UNPACK_BYTES, .err = PLUG_EPROTO};
+	ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
+	Plug__CommandCall *call = plug__command_call__unpack(&allocator, size, data);
+
+	if (!call)
+		return budget.err;
+	*ret = call;
+	return PLUG_OK;
+}
+
+void
+plug_command_call_free(Plug__CommandCall *call)
+{
+	if (call)
+		plug__command_call__free_unpacked(call, &plain);
 }
 
 int

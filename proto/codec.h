@@ -38,6 +38,18 @@ size_t plug_envelope_size(const Plug__Envelope *env);
 plug_err plug_envelope_pack(const Plug__Envelope *env, void *buf, size_t capacity,
 			    size_t *ret_size);
 
+#define PLUG_COMMAND_TYPE "application/vnd.plug.command"
+#define PLUG_STDOUT_TYPE  "application/vnd.plug.stdout"
+#define PLUG_STDERR_TYPE  "application/vnd.plug.stderr"
+#define PLUG_EXIT_TYPE    "application/vnd.plug.exit"
+
+/*
+ * Unpack the payload of a command's call: PLUG_UNPACK_BYTES beside its own size.  Errors as above;
+ * freed with plug_command_call_free().
+ */
+plug_err plug_command_call_unpack(const void *data, size_t size, Plug__CommandCall **ret);
+void plug_command_call_free(Plug__CommandCall *call); /* NULL is allowed */
+
 /* A protobuf-c string that was not set is "" and never NULL; this guards against hand-made
  * messages. */
 static inline const char *

@@ -17,7 +17,11 @@
 #define PLUG_VITALS_BYTES   4096
 #define PLUG_VITALS_MAGIC   0x31534c4154495650ull /* "PVITALS1" */
 #define PLUG_VITALS_TICK_MS 500 /* at most so long between two ticks of a live process */
-#define PLUG_VITALS_WORKERS 64  /* calls executing that the page can show */
+#define PLUG_VITALS_TOOK    32  /* buckets of the histogram */
+#define PLUG_VITALS_TOOK_NS                                                                      \
+	128                    /* the first ends here, each other at twice its predecessor's end \
+				*/
+#define PLUG_VITALS_WORKERS 64 /* calls executing that the page can show */
 
 /* A call that a worker is executing; id is 0 when the worker is idle. */
 struct plug_vitals_slot {
@@ -35,8 +39,30 @@ struct plug_vitals {
 	uint64_t replies_error;
 	uint64_t cancelled;
 	uint64_t resumes; /* connections resumed */
-	uint64_t reserved[7];
+	/* Calls that came on channels; they are not among those above.  In flight are channel_calls
+	 * - channel_ok - channel_errors; what was just answered may be counted a moment later. */
+	uint64_t channels;       /* open now */
+	uint64_t channel_calls;  /* taken */
+	uint64_t channel_ok;     /* answered with PLUG_OK */
+	uint64_t channel_errors; /* answered otherwise, or nobody was left to be answered */
+	uint64_t channel_cancelled;
+	uint64_t violations;    /* channels closed because the caller broke the rules */
+	uint64_t tensor_faults; /* tensors of callers that were wrong, and releases of what was not
+				   lent */
+	/* Calls of both kinds.  One of a channel has plugd's number of the channel in the upper
+	 * half of its id and the caller's number in the lower; its time may be some milliseconds
+	 * early. */
 	struct plug_vitals_slot workers[PLUG_VITALS_WORKERS];
+	/* How many of the channels' calls had a handler that took less than PLUG_VITALS_TOOK_NS <<
+	 * i, and not less than half of it; the last one has all longer ones.  Of quick methods one
+	 * call in 16 is timed and counts 16 times. */
+	uint64_t channel_took[PLUG_VITALS_TOOK];
+	/* 1: no Call is taken any more on any channel (DRAIN), so channel_calls stands still. */
+	uint64_t channels_closed;
+	/* Of the calls in `workers`: when they have to be answered (CLOCK_MONOTONIC); 0: no limit.
+	 */
+	uint64_t worker_deadline_ns[PLUG_VITALS_WORKERS];
+	uint64_t workers_most; /* handlers that can run at once; 0: not told */
 };
 
 _Static_assert(sizeof(struct plug_vitals) <= PLUG_VITALS_BYTES, "the vitals fit their page");

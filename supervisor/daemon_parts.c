@@ -6,6 +6,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon_private.h"
+#include "serve/change.h"
+#include "serve/probe.h"
+#include "upgrade/identity.h"
 #include "wire.h"
 
 /* ---- limits ---- */
@@ -21,10 +24,34 @@ daemon_door_limits(const struct settings *settings)
 	};
 }
 
+static int
+type_of(const char *word)
+{
+	int type = 0;
+
+	while (strcmp(manifest_type_words[type], word)) /* the parser has looked */
+		type++;
+	return type;
+}
+
+static void
+apply_start(struct daemon *d)
+{
+	const struct field_strings *order = &d->settings->load_order;
+
+	d->host.autostart = d->settings->autostart;
+	d->registry.keep_removed = d->settings->discovery.removed == REMOVED_KEEP;
+	memset(d->host.start_rank, (int)order->count, sizeof(d->host.start_rank));
+	for (size_t i = 0; i < order->count; i++)
+		d->host.start_rank[type_of(order->items[i])] = (unsigned char)i;
+}
+
 void
 daemon_apply_limits(struct daemon *d)
 {
 	const struct settings_limits *limits = &d->settings->limits;
+
+	apply_start(d);
 
 	d->host.limits = (struct host_limits){
 		.call_bytes = limits->call_bytes,
@@ -41,7 +68,14 @@ daemon_apply_limits(struct daemon *d)
 		.call_bytes = limits->call_bytes,
 		.call_timeout_ms = limits->call_timeout_ms,
 	};
+	d->channels.limits = (struct channels_limits){
+		.per_client = (unsigned)limits->channels_per_client,
+		.per_instance = (unsigned)limits->channels_per_instance,
+		.region_bytes = limits->channel_bytes,
+		.call_timeout_ms = limits->call_timeout_ms,
+	};
 	d->control.tickets_per_client = (size_t)limits->calls_per_client;
+	d->upgrade.tickets_per_client = (size_t)limits->calls_per_client;
 	if (d->doorman) {
 		struct doorman_limits door = daemon_door_limits(d->settings);
 
@@ -65,6 +99,14 @@ daemon_apply_log(const struct daemon *d)
 /* ---- between the parts ---- */
 
 static void
+probe(void *user, struct instance *in)
+{
+	struct daemon *d = user;
+
+	probe_instance(&d->router, in);
+}
+
+static void
 on_ready(void *user, struct instance *in)
 {
 	struct daemon *d = user;
@@ -80,6 +122,14 @@ on_reply(void *user, struct instance *in, const Plug__Envelope *env)
 	router_on_reply(&d->router, in, env);
 }
 
+static void
+on_channel_message(void *user, struct instance *in, const Plug__Envelope *env, int fd)
+{
+	struct daemon *d = user;
+
+	channels_on_message(&d->channels, in, env, fd);
+}
+
 static size_t
 describe_calls(void *user, struct instance *in, struct crash_call *calls, size_t max)
 {
@@ -88,20 +138,53 @@ describe_calls(void *user, struct instance *in, struct crash_call *calls, size_t
 }
 
 static void
-on_gone(void *user, struct instance *in)
+on_replaced(void *user, struct instance *in)
 {
 	struct daemon *d = user;
 
-	router_on_gone(&d->router, in);
+	router_on_replaced(&d->router, in);
+}
+
+static void
+on_ended(void *user, struct instance *in)
+{
+	struct daemon *d = user;
+
+	router_on_ended(&d->router, in);
+}
+
+static void
+on_gone(void *user, struct instance *in, const char *why)
+{
+	struct daemon *d = user;
+
+	router_on_gone(&d->router, in, why);
+	change_on_gone(&d->control, in);
+	channels_on_gone(in);
 	registry_changed(&d->registry);
 }
 
 static void
-on_abandon(void *user, struct plugin *plugin, const char *why)
+on_config_result(void *user, struct instance *in, const Plug__ConfigResult *result)
 {
 	struct daemon *d = user;
 
-	router_on_abandon(&d->router, plugin, why);
+	change_on_result(&d->control, in, result);
+}
+
+static void
+on_gone_back(void *user, struct plugin *plugin, const char *why)
+{
+	(void)user;
+	change_on_gone_back(plugin, why);
+}
+
+static void
+on_abandon(void *user, struct plugin *plugin)
+{
+	struct daemon *d = user;
+
+	router_on_abandon(&d->router, plugin);
 }
 
 static void
@@ -109,7 +192,9 @@ on_settled(void *user, struct plugin *plugin)
 {
 	struct daemon *d = user;
 
+	daemon_store_settled(d, plugin);
 	control_on_settled(&d->control, plugin);
+	daemon_watch_settled(d);
 }
 
 static void
@@ -122,12 +207,18 @@ on_forget(void *user, struct plugin *plugin)
 }
 
 const struct host_ops daemon_host_ops = {
+	.probe = probe,
 	.on_ready = on_ready,
 	.on_reply = on_reply,
+	.on_channel_message = on_channel_message,
 	.describe_calls = describe_calls,
+	.on_replaced = on_replaced,
+	.on_ended = on_ended,
 	.on_gone = on_gone,
 	.on_abandon = on_abandon,
 	.on_settled = on_settled,
+	.on_config_result = on_config_result,
+	.on_gone_back = on_gone_back,
 	.on_forget = on_forget,
 };
 
@@ -143,6 +234,9 @@ on_client_message(void *user, struct client *client, const Plug__Envelope *env)
 		return;
 	case PLUG__ENVELOPE__BODY_REQUEST:
 		control_request(&d->control, client, env->id, env->request);
+		return;
+	case PLUG__ENVELOPE__BODY_CHANNEL_REQUEST:
+		channels_request(&d->channels, client, env->id, env->channel_request);
 		return;
 	case PLUG__ENVELOPE__BODY_CANCEL:
 		ticket = ticket_find(client, env->id);
@@ -172,6 +266,7 @@ on_client_gone(void *user, struct client *client)
 {
 	(void)user;
 	ticket_close_all(client);
+	channels_on_client_gone(client);
 }
 
 static bool
@@ -180,8 +275,9 @@ has_token(void *user, const uint8_t *token, size_t size)
 	struct daemon *d = user;
 
 	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
-		if (plugin->instance && instance_has_client_token(plugin->instance, token, size))
-			return true;
+		LIST_FOREACH (in, &plugin->instances, struct instance, node)
+			if (instance_has_client_token(in, token, size))
+				return true;
 	return false;
 }
 
@@ -194,21 +290,6 @@ const struct doorman_ops daemon_doorman_ops = {
 
 /* ---- configuration ---- */
 
-plug_err
-daemon_discover(struct daemon *d)
-{
-	struct list bad = LIST_INIT(bad);
-	struct spec **specs;
-	size_t count;
-	plug_err err = config_discover(d->options, d->settings, &specs, &count, &bad);
-
-	if (err)
-		return err;
-	registry_update(&d->registry, specs, count, (size_t)d->settings->limits.plugins, &bad);
-	free(specs);
-	return PLUG_OK;
-}
-
 static void
 keep_error(void *context, const char *line)
 {
@@ -218,6 +299,13 @@ keep_error(void *context, const char *line)
 	log_error("%s", line);
 	snprintf(d->config_error + used, sizeof(d->config_error) - used, "%s%s", used ? "\n" : "",
 		 line);
+}
+
+static void
+log_warning(void *context, const char *line)
+{
+	(void)context;
+	log_warn("%s", line);
 }
 
 void
@@ -232,40 +320,67 @@ daemon_reread(void *user)
 	guardian_notify(d->guardian, "RELOADING=1");
 	d->config_error[0] = '\0';
 	diags_init(&diags);
+	diags.in_force = "the settings that were read before stay in force";
 	settings = config_load(d->options, &diags);
-	diags_each(&diags, keep_error, d);
+	diags_each(&diags, settings ? log_warning : keep_error, d);
 	diags_fini(&diags);
 	if (settings) {
 		settings_free(d->settings);
 		d->settings = settings;
 		daemon_apply_log(d);
 		daemon_apply_limits(d);
-		config_dirs(d->options, d->settings, &d->dirs);
 		if (daemon_discover(d))
 			keep_error(
 				d,
 				"out of memory while looking for plugins; those known before stay");
-		registry_autostart(&d->registry);
+		daemon_autostart(d);
 		events_add(&d->host.events, NULL, "config", 0, 0, "re-read; %zu plugins",
 			   d->registry.count);
 	} else {
 		events_add(&d->host.events, NULL, "config", 0, 0,
 			   "rejected, the old configuration stays in force: %s", d->config_error);
 	}
+	daemon_watch_sync(d);
 	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
 		logfile_reopen(&plugin->output.file);
 	guardian_notify(d->guardian, "READY=1");
 }
 
 struct spec *
+daemon_reread_plugin(void *user, const struct spec *spec, const char *version, struct diags *diags)
+{
+	struct daemon *d = user;
+
+	return config_reread(d->options, spec, version, d->host.state_fd, diags);
+}
+
+struct spec *
 daemon_respec(void *user, const struct spec *spec, char *const *set, size_t count,
 	      struct diags *diags)
 {
-	struct spec_layers layers = {
-		.environment = environ, .set = (const char *const *)set, .set_count = count};
+	struct spec_layers layers = spec_layers_of(spec);
 
 	(void)user;
+	layers.set = (const char *const *)set;
+	layers.set_count = count;
+	layers.program = NULL;
 	return spec_with(spec, &layers, diags);
+}
+
+const struct field_entries *
+daemon_models(void *user)
+{
+	struct daemon *d = user;
+
+	return &d->settings->models;
+}
+
+void
+daemon_upgrade(void *user, struct client *client, uint64_t id, const char *binary)
+{
+	struct daemon *d = user;
+
+	upgrade_request(&d->upgrade, client, id, binary);
 }
 
 void
@@ -276,15 +391,25 @@ daemon_describe(void *user, Plug__DaemonStatus *status)
 
 	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
 		dropped += plugin->output.file.dropped;
-	status->version = (char *)PLUG_VERSION;
+	status->version = (char *)upgrade_identity.version;
+	status->upgrades = d->upgrade.count;
+	if (d->upgrade.since_ms)
+		status->upgraded_ms_ago = clock_mono_ms() - d->upgrade.since_ms;
 	status->guardian_pid = d->guardian->pid;
 	status->uptime_ms = clock_mono_ms() - d->started_ms;
 	status->runtime_dir = d->rundir.path;
 	status->state_dir = d->state_dir;
 	status->plugin_dirs = (char **)d->dirs.paths;
-	status->n_plugin_dirs = d->dirs.count;
+	while (status->n_plugin_dirs < d->dirs.count &&
+	       d->dirs.origin[status->n_plugin_dirs] != DIR_LOADED)
+		status->n_plugin_dirs++;
+	status->store_dir = d->dirs.store;
+	status->store_keys = d->dirs.keys;
+	status->store_signed = d->settings->store.require_signature;
 	status->config_file = (char *)(d->options->config_file ? d->options->config_file : "");
 	status->containment = d->containment;
 	status->dropped_log_lines = dropped;
 	status->config_error = d->config_error;
+	status->watch = d->watch.text;
+	status->watched_dirs = d->watch.watch ? (uint32_t)watch_count(d->watch.watch) : 0;
 }

@@ -1,16 +1,23 @@
 /* plugd: options, --check, the guardian; the rest is daemon.c. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "config.h"
+#include "core/excerpt.h"
 #include "core/lifecycle.h"
 #include "daemon.h"
 #include "plugin/registry.h"
 #include "plugin/registry_check.h"
+#include "upgrade/check.h"
+#include "upgrade/identity.h"
 #include "wire.h"
 
 static const char usage[] =
@@ -61,12 +68,22 @@ usage_error(const char *format, const char *what)
 	return 2;
 }
 
+/* Whoever reads it in a message or a status is somewhere else.  Links stay: they may be changed. */
+static const char *
+whole_path(const char *path)
+{
+	AUTO_FREE char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+	char *whole;
+
+	return here && asprintf(&whole, "%s/%s", here, path) >= 0 ? whole : path;
+}
+
 static int
 add_plugin_dir(struct options *options, const char *dir)
 {
 	if (options->plugin_dir_count == CONFIG_DIRS)
 		return usage_error("--plugin-dir %s: more than 64 are given", dir);
-	options->plugin_dirs[options->plugin_dir_count++] = dir;
+	options->plugin_dirs[options->plugin_dir_count++] = whole_path(dir);
 	return -1;
 }
 
@@ -91,6 +108,7 @@ parse_options(int argc, char **argv, struct options *options)
 {
 	int option, status = -1;
 
+	options->argv = argv;
 	while (status < 0 &&
 	       (option = getopt_long(argc, argv, "c:p:r:s:Vh", long_options, NULL)) >= 0) {
 		switch (option) {
@@ -148,7 +166,9 @@ print_bad(struct list *bad)
 	size_t count = 0;
 
 	LIST_FOREACH_SAFE (one, bad, struct bad_plugin, node) {
-		for (size_t i = 0; i < one->error_count; i++)
+		if (one->explained)
+			fputs(one->explained, stderr);
+		for (size_t i = 0; !one->explained && i < one->error_count; i++)
 			fprintf(stderr, "%s\n", one->errors[i]);
 		count++;
 		list_remove(&one->node);
@@ -157,18 +177,31 @@ print_bad(struct list *bad)
 	return count;
 }
 
+/* For the values that `plugctl config set` has left there; -1: there is none yet. */
+static int
+open_state_dir(const struct options *options, const struct settings *settings)
+{
+	char path[PATH_MAX];
+
+	config_state_dir(options, settings, path, sizeof(path));
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int
 check(const struct options *options, const struct settings *settings)
 {
+	const struct config_present present = {.state_fd = open_state_dir(options, settings)};
 	struct list bad = LIST_INIT(bad);
+	struct config_dirs dirs = {.count = 0};
 	struct spec **specs;
 	size_t count, bad_count;
 
-	if (config_discover(options, settings, &specs, &count, &bad)) {
+	config_dirs(options, settings, &dirs);
+	if (config_discover(options, &dirs, settings, &present, &specs, &count, &bad)) {
 		fprintf(stderr, "plugd: out of memory\n");
 		return 1;
 	}
-	count = registry_check(specs, count, (size_t)settings->limits.plugins, &bad);
+	count = registry_check(specs, count, (size_t)settings->limits.plugins, NULL, &bad);
 	bad_count = print_bad(&bad);
 	printf("%zu plugins are valid, %zu are not\n", count, bad_count);
 	for (size_t i = 0; i < count; i++)
@@ -177,20 +210,116 @@ check(const struct options *options, const struct settings *settings)
 	return bad_count ? 1 : 0;
 }
 
+/* ---- an upgrade in place ---- */
+
+/* What was in force goes on: the options and settings of the plugd before. */
+struct resumed {
+	struct options options;
+	struct settings *settings;
+	struct guardian guardian;
+};
+
+/* As long as the process, as main()'s. */
+static char **
+copy_words(char *const *words, size_t count)
+{
+	char **argv = calloc(count + 1, sizeof(char *));
+
+	for (size_t i = 0; argv && i < count; i++)
+		if (!(argv[i] = strdup(words[i])))
+			return NULL;
+	return argv;
+}
+
+static bool
+take_options(struct resumed *resumed, struct state_in *in)
+{
+	const Plugd__SavedDaemon *saved = in->saved->daemon;
+	char **argv = copy_words(saved->argv, saved->n_argv);
+
+	if (!argv || !saved->n_argv)
+		state_in_fail(in, "no command line, or out of memory");
+	else if (parse_options((int)saved->n_argv, argv, &resumed->options) >= 0)
+		state_in_fail(in, "this plugd does not accept the options that are in force");
+	return !in->failed;
+}
+
+static bool
+take_what_is_in_force(struct resumed *resumed, struct state_in *in)
+{
+	if (!in->saved->daemon)
+		state_in_fail(in, "a state without a daemon");
+	if (in->failed || !take_options(resumed, in))
+		return false;
+	resumed->settings = daemon_saved_settings(in);
+	return !in->failed;
+}
+
+/* --check-state: would this program take over?  It is asked by the one that runs, on a copy. */
+static int
+check_state(void)
+{
+	static struct resumed resumed;
+	const struct upgrade_identity *self = &upgrade_identity;
+	struct state_in in;
+	int status;
+
+	if (!state_in_init(&in, CHECK_FD, self->state.version, true) &&
+	    take_what_is_in_force(&resumed, &in)) {
+		if (self->accept && !self->accept(true, in.why, sizeof(in.why)))
+			in.failed = true;
+		else
+			daemon_try(&resumed.options, resumed.settings, &resumed.guardian, &in);
+	}
+	status = check_say(self->version, in.failed ? in.why : NULL);
+	state_in_fini(&in);
+	return status;
+}
+
+static int
+resume(struct handover *handover, char *const *argv)
+{
+	static struct resumed resumed;
+	const struct upgrade_identity *self = &upgrade_identity;
+	const Plugd__SavedDaemon *saved;
+	struct state_in in;
+
+	if (state_in_init(&in, handover->state_fd, self->state.version, false) ||
+	    !take_what_is_in_force(&resumed, &in) ||
+	    (self->accept && !self->accept(false, in.why, sizeof(in.why)))) {
+		handover_give_back(handover, argv, in.why);
+		fprintf(stderr, "plugd: the state cannot be taken over: %s\n", in.why);
+		return 1;
+	}
+	saved = in.saved->daemon;
+	guardian_resume(&resumed.guardian, (pid_t)saved->guardian_pid,
+			state_in_fd(&in, saved->guardian_fd));
+	return daemon_resume(&resumed.options, resumed.settings, &resumed.guardian, &in, handover);
+}
+
+/* ---- the beginning ---- */
+
 int
 main(int argc, char **argv)
 {
-	struct options options = {0};
+	static struct options options; /* holds paths as long as the process */
 	struct guardian guardian;
+	struct handover handover;
 	struct settings *settings;
 	struct diags diags;
-	int status = parse_options(argc, argv, &options);
+	int status;
 
+	if (argc == 2 && !strcmp(argv[1], CHECK_OPTION))
+		return check_state();
+	if (handover_take(&handover))
+		return resume(&handover, argv);
+	status = parse_options(argc, argv, &options);
 	if (status >= 0)
 		return status;
 	diags_init(&diags);
+	diags.in_force = "plugd does not start with it";
 	settings = config_load(&options, &diags);
-	diags_each(&diags, print_line, NULL);
+	excerpt_each(&diags, print_line, NULL);
 	diags_fini(&diags);
 	if (!settings)
 		return 1;

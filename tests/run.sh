@@ -3,14 +3,17 @@
 #
 #   sh tests/run.sh                  everything
 #   sh tests/run.sh --quick          the dev stage only
-#   sh tests/run.sh --only asan      one stage: dev, asan, tsan or clang; may be repeated
+#   sh tests/run.sh --only asan      one stage: dev, asan, tsan, clang or fuzz; may be repeated
 #   sh tests/run.sh -k EXPRESSION    of the scenarios, only those whose names match
 #   sh tests/run.sh --no-install     do not look for missing packages
 #
-#   dev    gcc, warnings are errors: lint, unit tests, scenarios
+#   dev    gcc, warnings are errors: lint, unit tests, models, scenarios, a short chaos run
 #   asan   address and undefined-behaviour sanitizers: unit tests, scenarios
-#   tsan   thread sanitizer: unit tests, scenarios
-#   clang  warnings are errors: unit tests
+#   tsan   thread sanitizer: unit tests; of the scenarios those in which libplug's threads have work (all of them with
+#          $PLUG_TSAN_ALL=yes; plugd has one thread)
+#   clang  warnings are errors: unit tests, without those that mostly wait for time to pass
+#   fuzz   libFuzzer with clang and the sanitizers of asan: every target of tests/fuzz, $JOBS at a time, for
+#          $PLUG_FUZZ_SECONDS (else a minute, or 20 s for small parts)
 #
 # Needs no GPU.  As root or with sudo where packages are missing.  Builds are kept in build/STAGE (below
 # $PLUG_BUILD_ROOT if that is set), where the next run goes on.  $JOBS: compilers at a time; $PLUG_TEST_WORKERS: scenarios
@@ -18,10 +21,10 @@
 set -u
 
 PACKAGES="gcc g++ libc6-dev cmake make ninja-build pkg-config git
-	libnng-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libev-dev libfyaml-dev libjansson-dev
-	libopenblas-dev libutf8proc-dev libcmocka-dev
-	clang clang-format man-db
-	python3 python3-pytest python3-pytest-xdist python3-protobuf"
+	libnng-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libev-dev libfyaml-dev libsodium-dev libjansson-dev
+	libopenblas-dev libutf8proc-dev libpng-dev libncurses-dev libarchive-dev libcmocka-dev
+	clang libclang-rt-dev clang-format man-db spin gdb valgrind tmux graphviz minisign zstd
+	python3 python3-venv python3-pytest python3-pytest-xdist python3-protobuf"
 PYTHON=/usr/bin/python3 # the distribution's: another one that comes first in PATH has not its packages
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
@@ -31,6 +34,8 @@ workers=${PLUG_TEST_WORKERS:-$((2 * $(nproc)))}
 stages=
 install=yes
 expression=
+threads="channel or plane or tensor or pipeline or stream or load or resume or hostile or calls or reload"
+waiting="unit_(client|sdk_plugin|os_watch|shared_ring_threads)"
 began=$(date +%s)
 broken=0
 results=
@@ -50,7 +55,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--only)
 		case ${2:-} in
-		dev | asan | tsan | clang) stages="$stages $2" ;;
+		dev | asan | tsan | clang | fuzz) stages="$stages $2" ;;
 		*) usage 2 ;;
 		esac
 		shift
@@ -67,7 +72,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-stages=${stages:-dev asan tsan clang}
+stages=${stages:-dev asan tsan clang fuzz}
 
 # ---- packages --------------------------------------------------------------------------------------------------------
 
@@ -160,6 +165,13 @@ scenarios()
 		"$root/tests/integration"
 }
 
+chaos()
+{
+	tests "[$1] chaos: short runs of fixed seeds" "$1-chaos.xml" \
+		env PLUG_BUILD_DIR="$builds/$1" "$PYTHON" -m pytest -q -p no:cacheprovider \
+		--junitxml="$builds/$1-chaos.xml" "$root/tests/chaos"
+}
+
 dev()
 {
 	build dev || return
@@ -168,12 +180,13 @@ dev()
 		--junitxml="$builds/dev-lint.xml" "$root/tests/lint"
 	unit_tests dev -LE scenarios
 	scenarios dev
+	chaos dev
 }
 
 asan()
 {
 	build asan || return
-	unit_tests asan -LE scenarios
+	unit_tests asan -LE 'scenarios|model'
 	scenarios asan
 }
 
@@ -181,13 +194,22 @@ tsan()
 {
 	build tsan || return
 	unit_tests tsan -L unit
+	[ -n "$expression" ] || [ "${PLUG_TSAN_ALL:-no}" != no ] || expression=$threads
 	scenarios tsan
+	[ "$expression" != "$threads" ] || expression=
 }
 
 clang()
 {
 	build clang || return
-	unit_tests clang -L unit
+	unit_tests clang -L unit -E "$waiting"
+}
+
+fuzz()
+{
+	step "[fuzz] configuring $builds/fuzz" cmake --preset fuzz -B "$builds/fuzz" &&
+		step "[fuzz] building" cmake --build "$builds/fuzz" -j "$jobs" --target fuzzers || return
+	unit_tests fuzz -L fuzz
 }
 
 # ---- all of it -------------------------------------------------------------------------------------------------------

@@ -3,85 +3,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "plane.h"
 
 #define MESSAGE_OVERHEAD 512 /* memory of a small piece besides its payload, about */
-
-/* ---- messages ---- */
-
-static struct plugc_message *
-message_new(Plug__Envelope *env)
-{
-	struct plugc_message *message = calloc(1, sizeof(*message));
-
-	if (message)
-		message->env = env;
-	return message;
-}
-
-void
-plugc_message_free(struct plugc_message *message)
-{
-	if (!message)
-		return;
-	plug_envelope_free(message->env);
-	free(message->joined);
-	free(message);
-}
-
-struct plug_payload
-plugc_message_payload(const struct plugc_message *message)
-{
-	const Plug__Reply *reply = message->env->reply;
-	struct plug_payload payload = {.content_type = plug_str(reply->content_type)};
-
-	payload.data = message->joined ? message->joined : reply->payload.data;
-	payload.size = message->joined ? message->size : reply->payload.len;
-	if (!payload.data)
-		payload.data = "";
-	return payload;
-}
-
-static plug_err
-append(uint8_t **buf, size_t *size, size_t *capacity, const void *data, size_t more)
-{
-	size_t wanted = *capacity ? *capacity : 4096;
-	uint8_t *longer;
-
-	while (wanted < *size + more)
-		wanted *= 2;
-	if (wanted != *capacity) {
-		longer = realloc(*buf, wanted);
-		if (!longer)
-			return PLUG_ENOMEM;
-		*buf = longer;
-		*capacity = wanted;
-	}
-	if (more)
-		memcpy(*buf + *size, data, more);
-	*size += more;
-	return PLUG_OK;
-}
 
 /* ---- life ---- */
 
 void
 plugc_call_init(struct plugc_call *call, bool blocking)
 {
-	pthread_condattr_t attr;
-
 	memset(call, 0, sizeof(*call));
 	call->blocking = blocking;
 	call->expire_as = PLUG_ETIMEOUT;
 	call->deadline_ns = call->call_deadline_ns = PLUGC_NEVER;
 	STAILQ_INIT(&call->inbox);
 	call->out.call = call;
-	if (!blocking)
+}
+
+void
+plugc_call_can_wait(struct plugc_call *call)
+{
+	pthread_condattr_t attr;
+
+	if (call->can_wait)
 		return;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&call->wake, &attr);
 	pthread_condattr_destroy(&attr);
+	call->can_wait = true;
+}
+
+void
+plugc_call_withdraw(struct plug_client *client, struct plugc_call *call)
+{
+	plugc_out_remove(client, &call->out);
+	if (call->tabled)
+		plugc_table_remove(&client->calls, &call->entry);
+	call->tabled = false;
 }
 
 void
@@ -89,19 +48,21 @@ plugc_call_fini(struct plug_client *client, struct plugc_call *call)
 {
 	struct plugc_message *message;
 
-	plugc_out_remove(client, &call->out);
-	plugc_table_remove(client, call);
+	plugc_call_withdraw(client, call);
 	if (call->listed)
-		TAILQ_REMOVE(&client->ready, call, link);
+		TAILQ_REMOVE(call->ready, call, link);
 	while ((message = STAILQ_FIRST(&call->inbox))) {
 		STAILQ_REMOVE_HEAD(&call->inbox, link);
 		plugc_message_free(message);
 	}
 	plugc_message_free(call->assembling);
-	plug_reply_free(call->reply ? &call->reply->pub : NULL);
-	free(call->joined);
-	free(call->joined_type);
-	if (call->blocking)
+	plugc_message_free(call->reply);
+	plugc_tensors_let_go(&call->out);
+	if (call->joined) {
+		free(call->joined);
+		free(call->joined_type);
+	}
+	if (call->can_wait)
 		pthread_cond_destroy(&call->wake);
 }
 
@@ -113,33 +74,39 @@ notify(struct plug_client *client, struct plugc_call *call)
 		if (call->waiting)
 			pthread_cond_signal(&call->wake);
 	} else if (!call->listed) {
-		TAILQ_INSERT_TAIL(&client->ready, call, link);
+		TAILQ_INSERT_TAIL(call->ready, call, link);
 		call->listed = true;
+		if (!plugc_dispatching(client))
+			plugc_loop_kick(client);
 	}
-}
-
-void
-plug_reply_free(struct plug_reply *reply)
-{
-	struct plugc_reply *whole = (struct plugc_reply *)reply;
-
-	if (!whole)
-		return;
-	plugc_message_free(whole->message);
-	free(whole->joined);
-	free(whole->text);
-	free(whole);
 }
 
 /* ---- ends ---- */
 
+/* It was executed the first time, perhaps: what says that it was not is true of the second only. */
+static plug_err
+outcome_of(const struct plugc_call *call, plug_err outcome)
+{
+	bool not_started = outcome == PLUG_EUNAVAILABLE || outcome == PLUG_EOVERLOADED ||
+			   outcome == PLUG_EUNREACHABLE;
+
+	return call->replayed && not_started ? PLUG_EGONE : outcome;
+}
+
+/* Takes reply. */
 static void
 end_with(struct plug_client *client, struct plugc_call *call, plug_err outcome,
-	 struct plugc_reply *reply)
+	 struct plugc_message *reply)
 {
 	call->done = true;
-	call->outcome = outcome;
+	call->outcome = outcome_of(call, outcome);
+	if (call->wary)
+		plugc_wary_ended(call);
 	call->reply = reply;
+	if (reply)
+		reply->pub.outcome = call->outcome;
+	if (call->flight)
+		plugc_flight_detach(call->flight);
 	plugc_out_remove(client, &call->out);
 	plugc_message_free(call->assembling);
 	call->assembling = NULL;
@@ -150,17 +117,7 @@ end_with(struct plug_client *client, struct plugc_call *call, plug_err outcome,
 static void
 end_with_text(struct plug_client *client, struct plugc_call *call, plug_err outcome, char *text)
 {
-	struct plugc_reply *reply = calloc(1, sizeof(*reply));
-
-	if (reply) {
-		reply->text = text;
-		reply->pub.outcome = outcome;
-		reply->pub.message = text ? text : plug_err_text(outcome);
-		reply->pub.payload.data = reply->pub.payload.content_type = "";
-	} else {
-		free(text);
-	}
-	end_with(client, call, outcome, reply);
+	end_with(client, call, outcome, plugc_message_failure(outcome, text));
 }
 
 static char *
@@ -179,6 +136,10 @@ plugc_call_end(struct plug_client *client, struct plugc_call *call, plug_err out
 
 	if (call->done)
 		return;
+	if (call->route) {
+		plugc_open_failed(client, call->route, outcome);
+		return;
+	}
 	va_start(args, format);
 	end_with_text(client, call, outcome, format_text(format, args));
 	va_end(args);
@@ -193,74 +154,81 @@ plugc_call_abandon(struct plug_client *client, struct plugc_call *call, plug_err
 
 	if (call->done)
 		return;
+	if (call->flight) {
+		plugc_flight_cancel(call->flight, reason);
+		reached = false;
+	}
 	va_start(args, format);
 	end_with_text(client, call, reason, format_text(format, args));
 	va_end(args);
 	if (reached && client->state == PLUGC_READY)
-		plugc_out_cancel(client, call->id,
+		plugc_out_cancel(client, call->entry.id,
 				 reason == PLUG_ETIMEOUT ? PLUG_ETIMEOUT : PLUG_ECANCELLED);
 }
 
 void
 plugc_call_expire(struct plug_client *client, struct plugc_call *call, uint64_t now_ns)
 {
+	const char *who = call->flight ? call->flight->channel->route->name : "plugd";
+
 	if (call->done || now_ns < call->deadline_ns)
 		return;
 	if (call->expire_as == PLUG_ECANCELLED)
 		plugc_call_end(client, call, PLUG_ECANCELLED,
-			       "cancelled; plugd did not confirm it within %d ms", PLUGC_GRACE_MS);
+			       "cancelled; %s did not confirm it within %d ms", who,
+			       PLUGC_GRACE_MS);
 	else
-		plugc_call_abandon(
-			client, call, PLUG_ETIMEOUT,
-			"plugd did not answer within %llu ms nor in the second after; it "
-			"may be hung or overloaded",
-			(unsigned long long)call->timeout_ms);
+		plugc_call_abandon(client, call, PLUG_ETIMEOUT,
+				   "%s did not answer within %llu ms nor in the second after; it "
+				   "may be hung or overloaded",
+				   who, (unsigned long long)call->timeout_ms);
 }
 
 /* ---- what comes ---- */
 
-/* Without memory for it the reply is lost, and the call says so. */
-static void
+/* The pieces, and behind them the last payload. */
+static plug_err
+join_last(struct plugc_call *call, struct plugc_message *last)
+{
+	struct plug_payload *payload = &last->pub.payload;
+	plug_err err = plugc_append(&call->joined, &call->joined_size, &call->joined_capacity,
+				    payload->data, payload->size);
+
+	if (err != PLUG_OK)
+		return err;
+	free(last->joined);
+	last->joined = call->joined;
+	last->text = call->joined_type;
+	payload->data = call->joined;
+	payload->size = call->joined_size;
+	if (!*payload->content_type && last->text)
+		payload->content_type = last->text;
+	call->joined = NULL;
+	call->joined_type = NULL;
+	return PLUG_OK;
+}
+
+/* Takes message. */
+static plug_err
 finish(struct plug_client *client, struct plugc_call *call, struct plugc_message *message)
 {
-	const Plug__Reply *from = message->env->reply;
-	plug_err outcome = (plug_err)from->outcome;
-	struct plugc_reply *reply = calloc(1, sizeof(*reply));
+	struct plug_reply *pub = &message->pub;
+	plug_err err = PLUG_OK;
 
-	if (!reply) {
-		plugc_message_free(message);
-		end_with(client, call, PLUG_ENOMEM, NULL);
-		return;
-	}
-	reply->message = message;
-	reply->pub.outcome = outcome;
-	reply->pub.payload.data = reply->pub.payload.content_type = "";
-	reply->pub.message = "";
-	if (outcome != PLUG_OK) {
-		reply->pub.message =
-			*plug_str(from->message) ? from->message : plug_err_text(outcome);
+	if (pub->outcome != PLUG_OK) {
+		pub->payload = (struct plug_payload){.data = "", .content_type = ""};
+		if (!*pub->message)
+			pub->message = plug_err_text(pub->outcome);
 	} else {
-		reply->pub.payload = plugc_message_payload(message);
+		pub->message = "";
+		if (call->joined)
+			err = join_last(call, message);
 	}
-	if (outcome == PLUG_OK && call->joined) {
-		const struct plug_payload *last = &reply->pub.payload;
-
-		if (append(&call->joined, &call->joined_size, &call->joined_capacity, last->data,
-			   last->size) != PLUG_OK) {
-			plug_reply_free(&reply->pub);
-			end_with(client, call, PLUG_ENOMEM, NULL);
-			return;
-		}
-		reply->joined = call->joined;
-		reply->text = call->joined_type;
-		reply->pub.payload.data = reply->joined;
-		reply->pub.payload.size = call->joined_size;
-		if (!*last->content_type && reply->text)
-			reply->pub.payload.content_type = reply->text;
-		call->joined = NULL;
-		call->joined_type = NULL;
-	}
-	end_with(client, call, outcome, reply);
+	if (err == PLUG_OK)
+		end_with(client, call, pub->outcome, message);
+	else
+		plugc_message_free(message);
+	return err;
 }
 
 static void
@@ -270,23 +238,23 @@ too_large(struct plug_client *client, struct plugc_call *call)
 		client, call, PLUG_ETOOLARGE,
 		"the reply is longer than the limit of %llu bytes; ask for less or use a "
 		"stream",
-		(unsigned long long)client->call_bytes);
+		(unsigned long long)call->limit_bytes);
 }
 
 /* Takes message. */
 static plug_err
 join_piece(struct plug_client *client, struct plugc_call *call, struct plugc_message *message)
 {
-	struct plug_payload piece = plugc_message_payload(message);
+	const struct plug_payload *piece = &message->pub.payload;
 	plug_err err = PLUG_OK;
 
-	if (call->joined_size + piece.size > client->call_bytes) {
+	if (call->joined_size + piece->size > call->limit_bytes) {
 		too_large(client, call);
 	} else {
-		if (!call->joined_type && *piece.content_type)
-			call->joined_type = strdup(piece.content_type);
-		err = append(&call->joined, &call->joined_size, &call->joined_capacity, piece.data,
-			     piece.size);
+		if (!call->joined_type && *piece->content_type)
+			call->joined_type = strdup(piece->content_type);
+		err = plugc_append(&call->joined, &call->joined_size, &call->joined_capacity,
+				   piece->data, piece->size);
 	}
 	plugc_message_free(message);
 	return err;
@@ -297,12 +265,12 @@ static void
 deliver(struct plug_client *client, struct plugc_call *call, struct plugc_message *message,
 	size_t size)
 {
-	if (call->inbox_bytes + size > client->call_bytes) {
+	if (call->inbox_bytes + size > call->limit_bytes) {
 		plugc_message_free(message);
 		plugc_call_abandon(client, call, PLUG_EOVERLOADED,
 				   "more than %llu bytes of pieces wait for a callback that is too "
 				   "slow",
-				   (unsigned long long)client->call_bytes);
+				   (unsigned long long)call->limit_bytes);
 		return;
 	}
 	call->inbox_bytes += size + MESSAGE_OVERHEAD;
@@ -314,40 +282,79 @@ deliver(struct plug_client *client, struct plugc_call *call, struct plugc_messag
 static plug_err
 complete(struct plug_client *client, struct plugc_call *call, struct plugc_message *message)
 {
-	size_t size = plugc_message_payload(message).size;
-
-	if (!message->env->reply->partial)
-		finish(client, call, message);
-	else if (call->on_piece)
-		deliver(client, call, message, size);
-	else
+	if (!message->partial)
+		return finish(client, call, message);
+	if (!call->on_piece)
 		return join_piece(client, call, message);
+	deliver(client, call, message, message->pub.payload.size);
 	return PLUG_OK;
 }
 
-/* Takes message. */
-static plug_err
-assemble(struct plug_client *client, struct plugc_call *call, struct plugc_message *message,
-	 const ProtobufCBinaryData *data, bool last)
+static void
+no_memory(struct plug_client *client, struct plugc_call *call)
 {
-	if (message->size + data->len > client->call_bytes) {
-		plugc_message_free(message);
-		call->assembling = NULL;
-		too_large(client, call);
-		return PLUG_OK;
-	}
-	call->assembling = message;
-	if (append(&message->joined, &message->size, &message->capacity, data->data, data->len) !=
-	    PLUG_OK)
-		return PLUG_ENOMEM;
-	if (!last)
-		return PLUG_OK;
-	call->assembling = NULL;
-	return complete(client, call, message);
+	plugc_call_abandon(client, call, PLUG_ENOMEM, "no memory for the reply");
 }
 
-/* Takes message. */
-static plug_err
+void
+plugc_call_message(struct plug_client *client, struct plugc_call *call,
+		   struct plugc_message *message)
+{
+	plug_err err = PLUG_OK;
+
+	if (!message)
+		err = PLUG_ENOMEM;
+	else if (!message->more)
+		err = complete(client, call, message);
+	else
+		call->assembling = message;
+	if (err != PLUG_OK)
+		no_memory(client, call);
+}
+
+/* An empty last Chunk: its sender gave up in the middle.  The outcome comes behind a piece; a final
+ * payload is given up only for a cancel, and one that is not complete must not look as if it were.
+ */
+static bool
+given_up(struct plug_client *client, struct plugc_call *call)
+{
+	struct plugc_message *message = call->assembling;
+
+	if (!message->partial && call->expire_as != PLUG_ECANCELLED)
+		return false;
+	if (!message->partial) {
+		plugc_call_end(client, call, PLUG_ECANCELLED, "%s", plug_err_text(PLUG_ECANCELLED));
+		return true;
+	}
+	call->assembling = NULL;
+	plugc_message_free(message);
+	return true;
+}
+
+void
+plugc_call_more(struct plug_client *client, struct plugc_call *call, const void *data, size_t size,
+		bool last)
+{
+	struct plugc_message *message = call->assembling;
+	plug_err err = PLUG_OK;
+
+	if (last && size == 0 && given_up(client, call))
+		return;
+	if (message->pub.payload.size + size > call->limit_bytes) {
+		too_large(client, call);
+		return;
+	}
+	err = plugc_message_append(message, data, size);
+	if (err == PLUG_OK && last) {
+		call->assembling = NULL;
+		err = complete(client, call, message);
+	}
+	if (err != PLUG_OK)
+		no_memory(client, call);
+}
+
+/* Takes message, of which env is a part. */
+static void
 receive_response(struct plug_client *client, struct plugc_call *call, struct plugc_message *message)
 {
 	const Plug__Response *response = message->env->response;
@@ -366,23 +373,22 @@ receive_response(struct plug_client *client, struct plugc_call *call, struct plu
 		end_with_text(client, call, outcome, text);
 	else
 		free(text);
-	return PLUG_OK;
 }
 
-static plug_err
-receive_message(struct plug_client *client, struct plugc_call *call, Plug__Envelope *env)
+/* Takes env. */
+static void
+receive_whole(struct plug_client *client, struct plugc_call *call, Plug__Envelope *env)
 {
-	struct plugc_message *message = message_new(env);
+	struct plugc_message *message = plugc_message_of(env);
 
 	if (!message) {
 		plug_envelope_free(env);
-		return PLUG_ENOMEM;
+		no_memory(client, call);
+	} else if (call->is_request) {
+		receive_response(client, call, message);
+	} else {
+		plugc_call_message(client, call, message);
 	}
-	if (call->is_request)
-		return receive_response(client, call, message);
-	if (env->reply->more)
-		return assemble(client, call, message, &env->reply->payload, false);
-	return complete(client, call, message);
 }
 
 /* The plugin died, or the deadline passed, in the middle of a long reply: plugd says so in its
@@ -399,7 +405,6 @@ plugc_call_receive(struct plug_client *client, struct plugc_call *call, Plug__En
 {
 	bool is_response = env->body_case == PLUG__ENVELOPE__BODY_RESPONSE;
 	bool is_chunk = env->body_case == PLUG__ENVELOPE__BODY_CHUNK;
-	plug_err err = PLUG_OK;
 
 	if (call->done) {
 		plug_envelope_free(env);
@@ -413,13 +418,12 @@ plugc_call_receive(struct plug_client *client, struct plugc_call *call, Plug__En
 		plug_envelope_free(env);
 		return PLUG_EPROTO;
 	}
-	if (!is_chunk)
-		err = receive_message(client, call, env);
-	else {
-		err = assemble(client, call, call->assembling, &env->chunk->data, env->chunk->last);
+	if (!is_chunk) {
+		receive_whole(client, call, env);
+	} else {
+		plugc_call_more(client, call, env->chunk->data.data, env->chunk->data.len,
+				env->chunk->last);
 		plug_envelope_free(env);
 	}
-	if (err == PLUG_ENOMEM)
-		plugc_call_abandon(client, call, PLUG_ENOMEM, "no memory for the reply");
 	return PLUG_OK;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "plane.h"
 
 #define NAME_BYTES 255 /* of the program, as plugd hears it */
 
@@ -34,10 +34,37 @@ read_config(const struct plug_client_config *given, struct plug_client_config *r
 static void
 client_free(struct plug_client *client)
 {
-	plugc_table_fini(client);
+	plugc_routes_fini(client);
+	plugc_loop_fini(client);
+	plugc_table_fini(&client->calls);
 	pthread_mutex_destroy(&client->lock);
+	pthread_mutex_destroy(&client->text_lock);
 	free(client->name);
 	free(client);
+}
+
+static unsigned long
+spin_us(const struct plug_client_config *config)
+{
+	if (config->spin_us == PLUG_SPIN_NEVER)
+		return 0;
+	return config->spin_us ? config->spin_us : PLUGS_SPIN_US;
+}
+
+/* The environment's word is the user's, who may know more than the program. */
+static void
+read_plane_config(struct plug_client *client, const struct plug_client_config *config)
+{
+	const char *plane = getenv(PLUG_ENV_DATA_PLANE), *bytes = getenv("PLUG_CHANNEL_BYTES");
+	unsigned long long wanted = bytes ? strtoull(bytes, NULL, 10) : PLUG_REGION_BYTES;
+
+	wanted &= ~4095ull;
+	if (wanted < PLUG_REGION_BYTES_MIN || wanted > PLUG_REGION_BYTES_MAX)
+		wanted = PLUG_REGION_BYTES;
+	client->region_bytes = wanted;
+	client->plane_off =
+		config->data_plane == PLUG_DATA_PLANE_OFF || (plane && strcmp(plane, "off") == 0);
+	client->spin_ns = client->plane_off ? 0 : plugs_spin_budget_ns(spin_us(config));
 }
 
 static plug_err
@@ -48,6 +75,11 @@ client_new(const struct plug_client_config *config, struct plug_client **ret)
 	if (!client)
 		return PLUG_ENOMEM;
 	pthread_mutex_init(&client->lock, NULL);
+	pthread_mutex_init(&client->text_lock, NULL);
+	client->epoll_fd = client->kick_fd = -1;
+	for (size_t i = 0; i < PLUGC_FDS_MAX; i++)
+		client->in_fds[i] = -1;
+	read_plane_config(client, config);
 	client->serial = atomic_fetch_add(&serials, 1) + 1;
 	client->fd = -1;
 	client->connect_timeout_ms = config->connect_timeout_ms;
@@ -57,7 +89,7 @@ client_new(const struct plug_client_config *config, struct plug_client **ret)
 	TAILQ_INIT(&client->waiters);
 	TAILQ_INIT(&client->ready);
 	client->name = strndup(config->name, NAME_BYTES);
-	if (!client->name || plugc_table_init(client) != PLUG_OK) {
+	if (!client->name || plugc_table_init(&client->calls) != PLUG_OK) {
 		client_free(client);
 		return PLUG_ENOMEM;
 	}
@@ -109,9 +141,10 @@ plug_client_open(const struct plug_client_config *given, struct plug_client **re
 }
 
 static void
-end_for_close(struct plugc_call *call, void *arg)
+end_for_close(struct plugc_entry *entry, void *arg)
 {
-	plugc_call_end(arg, call, PLUG_ECANCELLED, "the connection to plugd was closed here");
+	plugc_call_end(arg, (struct plugc_call *)entry, PLUG_ECANCELLED,
+		       "the connection to plugd was closed here");
 }
 
 void
@@ -121,8 +154,11 @@ plug_client_close(struct plug_client *client)
 		return;
 	pthread_mutex_lock(&client->lock);
 	client->closing = true;
-	plugc_table_each(client, end_for_close, client);
-	plugc_run_ready(client);
+	plugc_table_each(&client->calls, end_for_close, client);
+	plugc_run_ready(client, &client->lock, &client->ready);
+	pthread_mutex_unlock(&client->lock);
+	plugc_routes_each(client, plugc_route_close, NULL);
+	pthread_mutex_lock(&client->lock);
 	if (client->fd >= 0)
 		plugc_lose(client, PLUG_ECANCELLED, "closed here");
 	pthread_mutex_unlock(&client->lock);
@@ -138,25 +174,101 @@ plug_client_server_version(const struct plug_client *client)
 /* ---- blocking calls ---- */
 
 void
-plugc_start(struct plug_client *client, struct plugc_call *call, uint64_t timeout_ms)
+plugc_start(struct plug_client *client, struct plugc_call *call)
 {
-	call->id = call->out.id = ++client->last_id;
-	if (timeout_ms) {
-		call->timeout_ms = timeout_ms;
-		call->call_deadline_ns = plugc_after_ms(plugc_now_ns(), timeout_ms);
-		call->deadline_ns = plugc_after_ms(call->call_deadline_ns, PLUGC_GRACE_MS);
+	if (!call->entry.id)
+		call->entry.id = atomic_fetch_add(&client->last_id, 1) + 1;
+	call->out.id = call->entry.id;
+	if (call->call_deadline_ns == PLUGC_NEVER) { /* else it was on a channel before */
+		call->timeout_ms = call->asked_ms;
+		if (call->asked_ms) {
+			call->call_deadline_ns = plugc_after_ms(plugc_now_ns(), call->asked_ms);
+			call->deadline_ns = plugc_after_ms(call->call_deadline_ns, PLUGC_GRACE_MS);
+		}
 	}
-	plugc_table_add(client, call);
+	call->limit_bytes = client->call_bytes;
+	plugc_table_add(&client->calls, &call->entry);
+	call->tabled = true;
 	plugc_out_add(client, &call->out);
 	plugc_flush(client);
+}
+
+bool
+plugc_fits(struct plug_client *client, struct plugc_call *call)
+{
+	if (call->out.size <= client->call_bytes)
+		return true;
+	call->refused = true;
+	plugc_call_end(client, call, PLUG_ETOOLARGE,
+		       "the payload is %zu bytes, plugd takes at most %llu in a call",
+		       call->out.size, (unsigned long long)client->call_bytes);
+	return false;
 }
 
 static bool
 hand_piece(struct plugc_call *call, struct plugc_message *message)
 {
-	struct plug_payload piece = plugc_message_payload(message);
+	return call->on_piece(&message->pub.payload, call->user);
+}
 
-	return call->on_piece(&piece, call->user);
+/* Over plugd.  False: there is a channel now, nothing was sent. */
+static bool
+control_call(struct plug_client *client, struct plugc_route *of, struct plugc_call *call)
+{
+	struct plugc_route *route = call->wary ? NULL : of; /* no channel takes it */
+
+	pthread_mutex_lock(&client->lock);
+	if (route && plugc_open_came(client, route)) {
+		plugc_promote(client);
+		pthread_mutex_unlock(&client->lock);
+		return false;
+	}
+	if (plugc_fits(client, call)) {
+		client->calls_control++;
+		plugc_start(client, call);
+		pthread_mutex_unlock(&client->lock);
+		/* while plugd and the plugin have something to do */
+		if (route)
+			plugc_open_consider(client, route);
+		if (of)
+			plugc_route_tidy_later(of);
+		pthread_mutex_lock(&client->lock);
+		plugc_wait(client, call, hand_piece);
+	}
+	plugc_call_withdraw(client, call);
+	plugc_promote(client);
+	pthread_mutex_unlock(&client->lock);
+	if (route)
+		plugc_open_outcome(route, call->outcome);
+	return true;
+}
+
+static bool
+over_plane(struct plugc_route *route, struct plugc_call *call)
+{
+	if (!route || plugc_wary_marks(&route->wary, call))
+		return false;
+	if (plugc_plane_call(route, call))
+		return true;
+	plugc_wary_marks(&route->wary, call); /* its process may have died just now */
+	return false;
+}
+
+/* *ret_reply as plug_client_call() has it. */
+static plug_err
+take_outcome(struct plug_client *client, struct plugc_call *call, struct plugc_message **ret_reply)
+{
+	plug_err outcome = call->outcome;
+	struct plugc_message *reply = call->reply;
+
+	if (outcome != PLUG_OK)
+		plugc_fail(client, outcome, "%s",
+			   reply ? reply->pub.message : plug_err_text(outcome));
+	if (!call->refused) {
+		*ret_reply = reply;
+		call->reply = NULL;
+	}
+	return outcome;
 }
 
 plug_err
@@ -164,7 +276,8 @@ plug_client_call(struct plug_client *client, const struct plug_request *request,
 		 plug_on_piece on_piece, void *user, struct plug_reply **ret)
 {
 	struct plugc_call call;
-	struct plugc_reply *reply;
+	struct plugc_message *reply = NULL;
+	struct plugc_route *route;
 	plug_err outcome;
 
 	if (ret)
@@ -172,29 +285,23 @@ plug_client_call(struct plug_client *client, const struct plug_request *request,
 	plugc_call_init(&call, true);
 	call.on_piece = on_piece;
 	call.user = user;
-
-	pthread_mutex_lock(&client->lock);
 	outcome = plugc_out_prepare(client, &call, request);
-	if (outcome != PLUG_OK) {
-		pthread_mutex_unlock(&client->lock);
-		pthread_cond_destroy(&call.wake);
-		return outcome;
-	}
-	plugc_start(client, &call, request->timeout_ms);
-	plugc_wait(client, &call, hand_piece);
-	outcome = call.outcome;
-	reply = call.reply;
-	call.reply = NULL;
 	if (outcome != PLUG_OK)
-		plugc_fail(client, outcome, "%s",
-			   reply ? reply->pub.message : plug_err_text(outcome));
+		return outcome;
+	route = plugc_route_get(client, request->plugin);
+	while (!over_plane(route, &call)) {
+		if (call.plane_only ? plugc_tensors_wait(client, route, &call)
+				    : control_call(client, route, &call))
+			break;
+	}
+	if (route)
+		plugc_route_tidy_later(
+			route); /* what was lent there is not kept until the next call */
+	outcome = take_outcome(client, &call, &reply);
 	plugc_call_fini(client, &call);
-	plugc_promote(client);
-	pthread_mutex_unlock(&client->lock);
-
 	if (ret)
 		*ret = reply ? &reply->pub : NULL;
 	else
-		plug_reply_free(reply ? &reply->pub : NULL);
+		plugc_message_free(reply);
 	return outcome;
 }

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "plane.h"
 
 #define NS_PER_MS       1000000u
 #define RECV_TIMEOUT_MS 1000 /* of a blocking recv(), after which deadlines are looked at */
@@ -128,11 +128,11 @@ explain(int number)
 }
 
 static void
-end_call(struct plugc_call *call, void *arg)
+end_call(struct plugc_entry *entry, void *arg)
 {
 	struct plug_client *client = arg;
 
-	plugc_call_end(client, call, client->lost, "%s", client->text);
+	plugc_call_end(client, (struct plugc_call *)entry, client->lost, "%s", plugc_failed());
 }
 
 plug_err
@@ -155,10 +155,12 @@ plugc_connect(struct plug_client *client, bool block)
 		client->lost = why->err;
 		plugc_fail(client, why->err, "cannot connect to %s: %s: %s", client->address.path,
 			   strerror_r(saved, reason, sizeof(reason)), why->text);
-		plugc_table_each(client, end_call, client);
+		plugc_table_each(&client->calls, end_call, client);
 		return why->err;
 	}
 	client->fd = fd;
+	client->polls_out = false;
+	plugc_loop_add(client, fd, 0);
 	client->state = PLUGC_GREETING;
 	client->broken = client->reset = false;
 	client->greeting_deadline_ns = plugc_after_ms(plugc_now_ns(), client->connect_timeout_ms);
@@ -188,26 +190,27 @@ struct loss {
 };
 
 static void
-lose_call(struct plugc_call *call, void *arg)
+lose_call(struct plugc_entry *entry, void *arg)
 {
+	struct plugc_call *call = (struct plugc_call *)entry;
 	const struct loss *loss = arg;
 	struct plug_client *client = loss->client;
+	const char *what = loss->err == PLUG_ENOMEM ? "the connection ended" : "plugd went away";
 
 	if (call->sent && call->is_request && loss->err != PLUG_EPROTO) {
-		plugc_call_end(client, call, PLUG_EGONE, "plugd went away (%s)", client->text);
+		plugc_call_end(client, call, PLUG_EGONE, "%s (%s)", what, plugc_failed());
 	} else if (call->sent && loss->err != PLUG_EPROTO) {
 		plugc_call_end(client, call, PLUG_EGONE,
-			       "plugd went away after the call was sent (%s); it may have been "
-			       "executed",
-			       client->text);
-	} else if (!call->done && loss->was_ready && loss->err == PLUG_EUNREACHABLE &&
-		   !call->retried && !client->closing) {
+			       "%s after the call was sent (%s); it may have been executed", what,
+			       plugc_failed());
+	} else if (!call->done && !call->route && loss->was_ready &&
+		   loss->err == PLUG_EUNREACHABLE && !call->retried && !client->closing) {
 		plugc_message_free(call->assembling);
 		call->assembling = NULL;
 		call->retried = true; /* plugd never had all of it, so nothing was executed */
 		plugc_out_rewind(client, &call->out);
 	} else {
-		plugc_call_end(client, call, loss->err, "%s", client->text);
+		plugc_call_end(client, call, loss->err, "%s", plugc_failed());
 	}
 }
 
@@ -228,10 +231,17 @@ plugc_lose(struct plug_client *client, plug_err err, const char *format, ...)
 	client->broken = client->reset = false;
 	client->lost = plugc_fail(client, err, "%s: %s", client->address.path, text);
 	drop_cancels(client);
-	plugc_table_each(client, lose_call, &loss);
+	plugc_table_each(&client->calls, lose_call, &loss);
 }
 
 /* ---- receive ---- */
+
+static ssize_t
+receive(struct plug_client *client, int fd, int flags)
+{
+	return plugc_receive_fds(fd, client->in, sizeof(client->in), flags, client->in_fds,
+				 &client->in_fds_lost);
+}
 
 static ssize_t
 wait_and_receive(struct plug_client *client, uint64_t now_ns, uint64_t until_ns)
@@ -248,7 +258,7 @@ wait_and_receive(struct plug_client *client, uint64_t now_ns, uint64_t until_ns)
 		poll(&ready, 1, plugc_poll_ms(now_ns, until_ns));
 		flags = MSG_DONTWAIT;
 	}
-	size = recv(ready.fd, client->in, sizeof(client->in), flags);
+	size = receive(client, ready.fd, flags);
 	pthread_mutex_lock(&client->lock);
 	return size;
 }
@@ -276,11 +286,14 @@ plugc_read(struct plug_client *client, uint64_t until_ns)
 	if (until_ns > now)
 		size = wait_and_receive(client, now, until_ns);
 	else
-		size = recv(client->fd, client->in, sizeof(client->in), MSG_DONTWAIT);
+		size = receive(client, client->fd, MSG_DONTWAIT);
 	saved = errno;
+	if (size <= 0)
+		plugc_fds_close(client->in_fds);
 
 	if (size > 0) {
 		plugc_packet(client, client->in, (size_t)size);
+		plugc_fds_close(client->in_fds);
 		return true;
 	}
 	if (size == 0) {

@@ -1,169 +1,80 @@
 /* Calls in the caller's own event loop.  One thread, by contract; the lock is taken all the same,
  * so that a blocking call made from a callback finds the handle as it expects it. */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
-
-/* A call and the copies of its request in one block. */
-static struct plugc_call *
-call_new(const struct plugc_out *out)
-{
-	size_t plugin = strlen(out->plugin) + 1, method = strlen(out->method) + 1;
-	size_t type = strlen(out->content_type) + 1;
-	struct plugc_call *call = malloc(sizeof(*call) + plugin + method + type + out->size);
-	char *at = (char *)(call + 1);
-
-	if (!call)
-		return NULL;
-	plugc_call_init(call, false);
-	call->out.plugin = memcpy(at, out->plugin, plugin);
-	call->out.method = memcpy(at + plugin, out->method, method);
-	call->out.content_type = memcpy(at + plugin + method, out->content_type, type);
-	call->out.payload = (uint8_t *)at + plugin + method + type;
-	if (out->size)
-		memcpy(at + plugin + method + type, out->payload, out->size);
-	call->out.size = out->size;
-	call->out.copied = true;
-	return call;
-}
-
-static plug_err
-start(struct plug_client *client, const struct plug_request *request, struct plugc_call **ret)
-{
-	struct plugc_call given = {.id = 0}, *call;
-	plug_err err = plugc_out_prepare(client, &given, request);
-
-	if (err != PLUG_OK)
-		return err;
-	if (client->closing)
-		return plugc_fail(client, PLUG_ESTATE, "the connection to plugd is being closed");
-	if (client->out_bytes > PLUGC_QUEUE_BYTES)
-		return plugc_fail(
-			client, PLUG_EOVERLOADED,
-			"%zu bytes wait to be sent to plugd, which reads slower than this "
-			"program writes; dispatch before sending more",
-			client->out_bytes);
-	if (client->state == PLUGC_DOWN && (err = plugc_connect(client, false)) != PLUG_OK)
-		return err == PLUG_EOVERLOADED ? err : PLUG_EUNREACHABLE;
-	call = call_new(&given.out);
-	if (!call)
-		return plugc_fail(client, PLUG_ENOMEM, "no memory for a call");
-	*ret = call;
-	return PLUG_OK;
-}
-
-plug_err
-plug_client_send(struct plug_client *client, const struct plug_request *request,
-		 plug_on_piece on_piece, plug_on_done on_done, void *user, uint64_t *ret_id)
-{
-	struct plugc_call *call;
-	plug_err err;
-
-	pthread_mutex_lock(&client->lock);
-	err = on_done ? start(client, request, &call)
-		      : plugc_fail(client, PLUG_EINVAL, "on_done is NULL");
-	if (err == PLUG_OK) {
-		call->on_piece = on_piece;
-		call->on_done = on_done;
-		call->user = user;
-		plugc_start(client, call, request->timeout_ms);
-		if (call->deadline_ns < client->next_deadline_ns)
-			client->next_deadline_ns = call->deadline_ns;
-		if (ret_id)
-			*ret_id = call->id;
-	}
-	pthread_mutex_unlock(&client->lock);
-	return err;
-}
-
-plug_err
-plug_client_cancel(struct plug_client *client, uint64_t id)
-{
-	struct plugc_call *call;
-	uint64_t by;
-
-	pthread_mutex_lock(&client->lock);
-	call = plugc_table_find(client, id);
-	if (!call || call->done || call->blocking) {
-		pthread_mutex_unlock(&client->lock);
-		return PLUG_ENOTFOUND;
-	}
-	if (!call->sent && !call->out.started) {
-		plugc_call_end(client, call, PLUG_ECANCELLED, "cancelled before it was sent");
-	} else if (call->expire_as != PLUG_ECANCELLED) {
-		plugc_out_remove(client, &call->out);
-		call->sent = true;
-		call->expire_as = PLUG_ECANCELLED;
-		by = plugc_after_ms(plugc_now_ns(), PLUGC_GRACE_MS);
-		if (by < call->deadline_ns)
-			call->deadline_ns = by;
-		if (call->deadline_ns < client->next_deadline_ns)
-			client->next_deadline_ns = call->deadline_ns;
-		plugc_out_cancel(client, id, PLUG_ECANCELLED);
-	}
-	pthread_mutex_unlock(&client->lock);
-	return PLUG_OK;
-}
+#include "plane.h"
 
 /* ---- callbacks ---- */
 
+static _Thread_local const struct plug_client *dispatched;
+
+bool
+plugc_dispatching(const struct plug_client *client)
+{
+	return dispatched == client;
+}
+
 /* False: the call was cancelled. */
 static bool
-run_pieces(struct plug_client *client, struct plugc_call *call)
+run_pieces(pthread_mutex_t *lock, struct plugc_call *call)
 {
 	struct plugc_message *message;
 	bool go_on = true;
 
 	while (go_on && (message = STAILQ_FIRST(&call->inbox))) {
-		struct plug_payload piece = plugc_message_payload(message);
+		size_t size = message->pub.payload.size;
 
 		STAILQ_REMOVE_HEAD(&call->inbox, link);
-		pthread_mutex_unlock(&client->lock);
-		go_on = call->on_piece(&piece, call->user);
+		pthread_mutex_unlock(lock);
+		go_on = call->on_piece(&message->pub.payload, call->user);
 		plugc_message_free(message);
-		pthread_mutex_lock(&client->lock);
+		pthread_mutex_lock(lock);
+		if (call->flight)
+			plugc_flight_credit(call->flight, size);
 	}
 	call->inbox_bytes = 0;
 	return go_on;
 }
 
 static void
-run_done(struct plug_client *client, struct plugc_call *call)
+run_done(struct plug_client *client, pthread_mutex_t *lock, struct plugc_call *call)
 {
 	struct plug_reply none = {.outcome = call->outcome,
 				  .payload = {.data = "", .content_type = ""},
 				  .message = plug_err_text(call->outcome)};
-	struct plugc_reply *reply = call->reply;
+	struct plugc_message *reply = call->reply;
 
 	call->reply = NULL;
 	plugc_call_fini(client, call);
-	pthread_mutex_unlock(&client->lock);
+	pthread_mutex_unlock(lock);
 	call->on_done(reply ? &reply->pub : &none, call->user);
-	plug_reply_free(reply ? &reply->pub : NULL);
+	plugc_message_free(reply);
 	free(call);
-	pthread_mutex_lock(&client->lock);
+	pthread_mutex_lock(lock);
 }
 
 void
-plugc_run_ready(struct plug_client *client)
+plugc_run_ready(struct plug_client *client, pthread_mutex_t *lock, struct plugc_call_list *ready)
 {
+	const struct plug_client *outer = dispatched;
 	struct plugc_call *call;
 
-	while ((call = TAILQ_FIRST(&client->ready))) {
-		bool go_on = run_pieces(client, call);
+	dispatched = client;
+	while ((call = TAILQ_FIRST(ready))) {
+		bool go_on = run_pieces(lock, call);
 
 		if (!go_on)
 			plugc_call_abandon(client, call, PLUG_ECANCELLED,
 					   "cancelled by the caller");
 		if (call->done) {
-			run_done(client, call);
+			run_done(client, lock, call);
 		} else {
-			TAILQ_REMOVE(&client->ready, call, link);
+			TAILQ_REMOVE(ready, call, link);
 			call->listed = false;
 		}
 	}
+	dispatched = outer;
 }
 
 /* ---- deadlines ---- */
@@ -174,15 +85,19 @@ struct expiry {
 };
 
 static void
-expire(struct plugc_call *call, void *arg)
+expire(struct expiry *expiry, struct plugc_call *call)
 {
-	struct expiry *expiry = arg;
-
-	if (call->blocking || call->done)
+	if (!call || call->blocking || call->done)
 		return;
 	plugc_call_expire(expiry->client, call, expiry->now);
 	if (!call->done && call->deadline_ns < expiry->next)
 		expiry->next = call->deadline_ns;
+}
+
+static void
+expire_control(struct plugc_entry *entry, void *arg)
+{
+	expire(arg, (struct plugc_call *)entry);
 }
 
 /* Looks at every call, but only when the earliest deadline passed. */
@@ -193,39 +108,199 @@ expire_all(struct plug_client *client)
 
 	if (client->next_deadline_ns > expiry.now)
 		return;
-	plugc_table_each(client, expire, &expiry);
+	plugc_table_each(&client->calls, expire_control, &expiry);
 	client->next_deadline_ns = expiry.next;
 }
 
-/* ---- the loop's view ---- */
-
-int
-plug_client_fd(const struct plug_client *client)
+static void
+expire_flight(struct plugc_entry *entry, void *arg)
 {
-	return client->fd;
+	expire(arg, ((struct plugc_flight *)entry)->call);
 }
 
-short
-plug_client_events(const struct plug_client *client)
+static void
+expire_route(struct plugc_route *route)
 {
-	bool to_send = client->state == PLUGC_READY && !TAILQ_EMPTY(&client->out);
+	struct expiry expiry = {route->client, PLUGC_NEVER, PLUGC_NEVER};
+	struct plugc_channel *channel;
+	struct plugc_flight *flight, *next;
+	struct plugc_call *parked, *next_parked;
 
-	if (client->fd < 0)
-		return 0;
-	return to_send ? POLLIN | POLLOUT : POLLIN;
+	if (route->next_deadline_ns == PLUGC_NEVER)
+		return;
+	expiry.now = plugc_now_ns();
+	if (route->next_deadline_ns > expiry.now)
+		return;
+	for (parked = TAILQ_FIRST(&route->parked); parked; parked = next_parked) {
+		next_parked = TAILQ_NEXT(parked, link);
+		plugc_tensors_expire(route, parked, expiry.now);
+		if (parked->parked && parked->call_deadline_ns < expiry.next)
+			expiry.next = parked->call_deadline_ns;
+	}
+	LIST_FOREACH (channel, &route->channels, link) {
+		plugc_table_each(&channel->flights, expire_flight, &expiry);
+		for (flight = TAILQ_FIRST(&channel->out); flight; flight = next) {
+			next = TAILQ_NEXT(flight, link);
+			expire(&expiry, flight->call);
+		}
+	}
+	route->next_deadline_ns = expiry.next;
 }
 
-int
-plug_client_timeout_ms(const struct plug_client *client)
-{
-	uint64_t next = client->next_deadline_ns;
-	bool unsent = client->state == PLUGC_DOWN && !TAILQ_EMPTY(&client->out);
+/* ---- dispatch ---- */
 
-	if (client->more_input || client->broken || unsent || !TAILQ_EMPTY(&client->ready))
+/* What was never taken there starts again. */
+static void
+move_calls(struct plugc_route *route)
+{
+	struct plug_client *client = route->client;
+	struct plugc_call *call;
+
+	while ((call = TAILQ_FIRST(&route->moving))) {
+		plug_err err;
+
+		TAILQ_REMOVE(&route->moving, call, link);
+		plugc_route_unlock(route);
+		err = plugc_send_moved(client, route, call);
+		plugc_route_lock(route);
+		if (err != PLUG_OK && !call->done) {
+			call->ready = &route->ready;
+			plugc_call_end(client, call, err, "%s", plugc_failed());
+		}
+	}
+}
+
+static void
+on_arena(const struct plug_wake_arena *arena, int fd, void *user)
+{
+	plugc_channel_arena(user, arena, fd);
+}
+
+/* What came on the wake socket. */
+static void
+drain(struct plugc_channel *channel)
+{
+	unsigned count = 0;
+	plug_err err = plugs_drain(channel->wake_fd, PLUGC_DISPATCH_MAX, on_arena, channel, &count);
+
+	channel->readable = false;
+	channel->route->counts.wakes_received += count;
+	if (err == PLUG_EGONE)
+		channel->gone = true;
+	else if (err != PLUG_OK)
+		plugc_channel_violate(channel, "a message on the wake socket that is none");
+}
+
+/* The number of records taken. */
+static unsigned
+take_from(struct plugc_channel *channel)
+{
+	bool armed = channel->armed, gone;
+	unsigned count = 0;
+
+	if (channel->reading) /* another thread does, and lets us know */
 		return 0;
-	if (client->state == PLUGC_GREETING && client->greeting_deadline_ns < next)
-		next = client->greeting_deadline_ns;
-	return plugc_poll_ms(plugc_now_ns(), next);
+	channel->reading = true;
+	plugc_channel_rise(channel);
+	if (channel->readable || (armed && plugc_channel_look(channel, channel->seen)))
+		drain(channel);
+	do {
+		gone = channel->gone;
+		count += plugc_take(channel, NULL, PLUGC_DISPATCH_MAX);
+		if (count < PLUGC_DISPATCH_MAX && plugc_channel_changed(channel))
+			plugc_channel_settle(channel);
+	} while (channel->gone && !gone && !channel->finished);
+	if (count)
+		plugs_spin_found(&channel->spin);
+	plugc_flight_flush(channel);
+	channel->reading = false;
+	return count;
+}
+
+static unsigned
+take_from_all(struct plugc_route *route)
+{
+	struct plugc_channel *channel, *next;
+	unsigned count = 0;
+
+	for (channel = LIST_FIRST(&route->channels); channel; channel = next) {
+		channel->refs++;
+		count += take_from(channel);
+		plugc_channel_wake(channel);
+		next = channel->finished ? LIST_FIRST(&route->channels) : LIST_NEXT(channel, link);
+		plugc_channel_unref(channel);
+	}
+	return count;
+}
+
+/* True: the caller is to look again soon, and is not told of what comes until it does. */
+static bool
+leave(struct plugc_channel *channel)
+{
+	bool alone = !channel->finished && !channel->reading && TAILQ_EMPTY(&channel->waiters);
+
+	if (alone && !channel->armed && channel->async && plugs_spin_glance(&channel->spin))
+		return true;
+	if (alone)
+		plugs_spin_woke(&channel->spin);
+	plugc_channel_hand_on(channel);
+	return false;
+}
+
+static bool
+leave_all(struct plugc_route *route)
+{
+	struct plugc_channel *channel, *next;
+	bool soon = false;
+
+	for (channel = LIST_FIRST(&route->channels); channel; channel = next) {
+		channel->refs++;
+		soon |= leave(channel);
+		plugc_channel_wake(channel);
+		next = channel->finished ? LIST_FIRST(&route->channels) : LIST_NEXT(channel, link);
+		plugc_channel_unref(channel);
+	}
+	return soon;
+}
+
+struct round {
+	unsigned taken;
+	bool soon;
+};
+
+static void
+dispatch_route(struct plugc_route *route, void *arg)
+{
+	struct round *round = arg;
+
+	plugc_route_lock(route);
+	round->taken += take_from_all(route);
+	expire_route(route);
+	plugc_tensors_ask(route);
+	move_calls(route);
+	plugc_run_ready(route->client, &route->lock, &route->ready);
+	round->soon |= leave_all(route);
+	plugc_route_tidy(route);
+	plugc_route_unlock(route);
+}
+
+static unsigned
+dispatch_channels(struct plug_client *client)
+{
+	struct round round = {.taken = 0};
+
+	plugc_routes_each(client, dispatch_route, &round);
+	atomic_store_explicit(&client->awake, round.soon, memory_order_relaxed);
+	if (round.soon)
+		plugc_loop_kick(client);
+	return round.taken;
+}
+
+static bool
+may_receive(const struct plug_client *client)
+{
+	return client->more_input || client->broken || client->state == PLUGC_GREETING ||
+	       !TAILQ_EMPTY(&client->out);
 }
 
 static void
@@ -234,28 +309,59 @@ receive_all(struct plug_client *client)
 	bool more = true;
 
 	for (int i = 0; more && i < PLUGC_DISPATCH_MAX && client->fd >= 0; i++) {
+		more = !client->reading; /* or a blocking call does, and lets us know */
+		if (!more)
+			break;
 		client->reading = true;
 		more = plugc_read(client, 0);
 		client->reading = false;
-		plugc_run_ready(client);
+		plugc_run_ready(client, &client->lock, &client->ready);
 	}
 	client->more_input = more && client->fd >= 0;
 }
 
-plug_err
-plug_client_dispatch(struct plug_client *client)
+/* `look`: it takes a system call to find out whether something came. */
+static plug_err
+dispatch_control(struct plug_client *client, bool look)
 {
 	plug_err lost;
 
 	pthread_mutex_lock(&client->lock);
 	client->lost = PLUG_OK;
-	receive_all(client);
+	look = look || client->calls.count;
+	if ((look && plugc_loop_look(client)) || may_receive(client))
+		receive_all(client);
 	expire_all(client);
-	plugc_run_ready(client);
+	plugc_run_ready(client, &client->lock, &client->ready);
 	lost = client->lost;
 	if (client->state == PLUGC_DOWN && !TAILQ_EMPTY(&client->out) &&
 	    plugc_connect(client, false) != PLUG_OK)
-		plugc_run_ready(client);
+		plugc_run_ready(client, &client->lock, &client->ready);
+	plugc_loop_update(client);
+	plugc_promote(client);
 	pthread_mutex_unlock(&client->lock);
 	return lost == PLUG_OK || lost == PLUG_EPROTO ? lost : PLUG_EUNREACHABLE;
+}
+
+/* System calls are saved where calls come and go all the time: the sockets are looked at when the
+ * rings had nothing and the caller has waited for its descriptor, else now and then. */
+plug_err
+plug_client_dispatch(struct plug_client *client)
+{
+	const struct plug_client *outer = dispatched;
+	bool waited = atomic_exchange_explicit(&client->polled, false, memory_order_relaxed);
+	bool due = ++client->unlooked >= PLUGC_LOOK_EVERY;
+	plug_err err = PLUG_OK;
+
+	dispatched = client;
+	plugc_loop_calm(client);
+	if (dispatch_channels(client) == 0 || due) {
+		if (due || waited)
+			client->unlooked = 0;
+		err = dispatch_control(client, due || waited);
+		if (atomic_exchange_explicit(&client->wakes, false, memory_order_relaxed))
+			dispatch_channels(client);
+	}
+	dispatched = outer;
+	return err;
 }

@@ -20,9 +20,18 @@ plugc_fail(struct plug_client *client, plug_err err, const char *format, ...)
 	vsnprintf(mine.text, sizeof(mine.text), format, args);
 	va_end(args);
 	mine.serial = client ? client->serial : 0;
-	if (client)
+	if (client) {
+		pthread_mutex_lock(&client->text_lock);
 		memcpy(client->text, mine.text, sizeof(client->text));
+		pthread_mutex_unlock(&client->text_lock);
+	}
 	return err;
+}
+
+const char *
+plugc_failed(void)
+{
+	return mine.text;
 }
 
 const char *
@@ -33,9 +42,9 @@ plug_client_error_text(const struct plug_client *client)
 	if (!client)
 		return mine.serial == 0 ? mine.text : "";
 	if (mine.serial != client->serial) {
-		pthread_mutex_lock(&handle->lock);
+		pthread_mutex_lock(&handle->text_lock);
 		memcpy(mine.text, handle->text, sizeof(mine.text));
-		pthread_mutex_unlock(&handle->lock);
+		pthread_mutex_unlock(&handle->text_lock);
 		mine.serial = client->serial;
 	}
 	return mine.text;

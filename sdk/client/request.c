@@ -28,7 +28,8 @@ plug_client_request(struct plug_client *client, const Plug__Request *request, ui
 	call.idle_ms = timeout_ms;
 
 	pthread_mutex_lock(&client->lock);
-	plugc_start(client, &call, timeout_ms);
+	call.asked_ms = timeout_ms;
+	plugc_start(client, &call);
 	plugc_wait(client, &call, hand_response);
 	outcome = call.outcome;
 	if (outcome != PLUG_OK)

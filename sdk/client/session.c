@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "internal.h"
+#include "plane.h"
 
 #define CALL_BYTES_MAX (1024ull * 1024 * 1024) /* no limit of plugd's is believed beyond this */
 
@@ -69,13 +69,20 @@ refused(struct plug_client *client, const Plug__Refused *refusal)
 static void
 receive(struct plug_client *client, Plug__Envelope *env)
 {
-	struct plugc_call *call = plugc_table_find(client, env->id);
+	struct plugc_call *call = (struct plugc_call *)plugc_table_find(&client->calls, env->id);
+	bool is_grant = env->body_case == PLUG__ENVELOPE__BODY_CHANNEL_GRANT;
 
 	if (!call) {
 		plug_envelope_free(env); /* of a call that ended here before plugd knew */
 		return;
 	}
-	if (plugc_call_receive(client, call, env) != PLUG_OK)
+	if (call->route && is_grant) {
+		plugc_open_granted(client, call->route, env);
+		return;
+	}
+	if (call->route || is_grant)
+		plug_envelope_free(env);
+	if (call->route || is_grant || plugc_call_receive(client, call, env) != PLUG_OK)
 		plugc_lose(client, PLUG_EPROTO,
 			   "plugd sent something that does not belong to what it sent before; the "
 			   "connection is closed");
@@ -93,6 +100,7 @@ allowed(const struct plug_client *client, const Plug__Envelope *env)
 	case PLUG__ENVELOPE__BODY_REPLY:
 	case PLUG__ENVELOPE__BODY_CHUNK:
 	case PLUG__ENVELOPE__BODY_RESPONSE:
+	case PLUG__ENVELOPE__BODY_CHANNEL_GRANT:
 		return !greeting;
 	default:
 		return false;
@@ -103,8 +111,15 @@ void
 plugc_packet(struct plug_client *client, const uint8_t *data, size_t size)
 {
 	Plug__Envelope *env = NULL;
+	plug_err err =
+		size > PLUG_MESSAGE_BYTES ? PLUG_ETOOLARGE : plug_envelope_unpack(data, size, &env);
 
-	if (size > PLUG_MESSAGE_BYTES || plug_envelope_unpack(data, size, &env) != PLUG_OK) {
+	if (err == PLUG_ENOMEM) {
+		plugc_lose(client, err,
+			   "no memory for a message of plugd's; the connection is closed");
+		return;
+	}
+	if (err != PLUG_OK) {
 		plugc_lose(client, PLUG_EPROTO,
 			   "plugd sent %s that is not a message; the connection is closed",
 			   size > PLUG_MESSAGE_BYTES ? "a packet of more than 64 KiB" : "a packet");

@@ -25,6 +25,7 @@ follow(struct plug_client *client, struct plugc_call *call, uint64_t until_ns)
 	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
 				 .tv_nsec = (long)(until_ns % 1000000000u)};
 
+	plugc_call_can_wait(call);
 	call->waiting = true;
 	TAILQ_INSERT_TAIL(&client->waiters, call, link);
 	if (until_ns == PLUGC_NEVER)
@@ -33,6 +34,18 @@ follow(struct plug_client *client, struct plugc_call *call, uint64_t until_ns)
 		pthread_cond_timedwait(&call->wake, &client->lock, &until);
 	TAILQ_REMOVE(&client->waiters, call, link);
 	call->waiting = false;
+}
+
+void
+plugc_read_now(struct plug_client *client)
+{
+	bool more = client->state == PLUGC_READY && !client->reading;
+
+	for (int i = 0; more && i < PLUGC_DISPATCH_MAX && client->fd >= 0; i++) {
+		client->reading = true;
+		more = plugc_read(client, 0);
+		client->reading = false;
+	}
 }
 
 static void
@@ -59,18 +72,30 @@ push(struct plug_client *client, uint64_t until_ns)
 	plugc_flush(client);
 }
 
-static void
+static plug_err
 step(struct plug_client *client, struct plugc_call *call, uint64_t until_ns)
 {
 	if (client->state == PLUGC_DOWN)
-		plugc_connect(client, true);
-	else if (client->state != PLUGC_CONNECTING && !client->reading)
+		return plugc_connect(client, true);
+	if (client->state != PLUGC_CONNECTING && !client->reading)
 		lead(client, until_ns);
 	else if (client->state == PLUGC_READY && call->out.queued && !client->flushing &&
 		 !client->broken)
 		push(client, until_ns);
 	else
 		follow(client, call, until_ns);
+	return PLUG_OK;
+}
+
+plug_err
+plugc_wait_once(struct plug_client *client, struct plugc_call *call, uint64_t until_ns)
+{
+	plug_err err;
+
+	plugc_call_can_wait(call);
+	err = step(client, call, until_ns);
+	plugc_promote(client);
+	return err;
 }
 
 /* Hand over what is complete.  False: the owner does not want more. */

@@ -19,6 +19,27 @@ clock_ns(void)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+#define CLOCK_COARSE_NS (10 * NS_PER_MS) /* a tick, of the slowest kernel */
+
+/* The same, CLOCK_COARSE_NS behind at most and in a tenth of the time. */
+static inline uint64_t
+clock_coarse_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* When a call ends that has `timeout_us` from `now` on; 0 or centuries: UINT64_MAX, never. */
+static inline uint64_t
+clock_deadline(uint64_t now_ns, uint64_t timeout_us)
+{
+	if (timeout_us == 0 || timeout_us >= UINT64_MAX / NS_PER_US / 2)
+		return UINT64_MAX;
+	return now_ns + timeout_us * NS_PER_US;
+}
+
 static inline struct timespec
 clock_spec(uint64_t ns)
 {

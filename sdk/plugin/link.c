@@ -241,6 +241,19 @@ is_down(struct plug_plugin *plugin)
 	return down;
 }
 
+/* Without HELLO both sides would wait for each other until the one is killed. */
+static void
+heed_hello(struct plug_plugin *plugin)
+{
+	plug_err err = (plug_err)atomic_exchange(&plugin->session.hello_err, PLUG_OK);
+
+	if (err == PLUG_ETOOLARGE)
+		plugp_fault(plugin, "HELLO does not fit into one message of 64 KiB: it names too "
+				    "many methods, or describes them at too great length");
+	else if (err != PLUG_OK)
+		plugp_fault(plugin, "HELLO cannot be said: %s", plug_err_text(err));
+}
+
 int
 plugp_link_maintain(struct plug_plugin *plugin)
 {
@@ -248,6 +261,7 @@ plugp_link_maintain(struct plug_plugin *plugin)
 	uint64_t now = clock_ns();
 	uint32_t receiving;
 
+	heed_hello(plugin);
 	if (is_down(plugin)) {
 		if (link->fd >= 0)
 			close(link->fd);

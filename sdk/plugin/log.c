@@ -73,12 +73,20 @@ send_log(struct plug_plugin *plugin, uint64_t call, enum plug_log_level level, c
 		print_line(plugin, names[log.level], message);
 }
 
+bool
+plug_log_enabled(const struct plug_plugin *plugin, enum plug_log_level level)
+{
+	return (uint32_t)level >= atomic_load(&plugin->log_level);
+}
+
 void
 plug_log(struct plug_plugin *plugin, enum plug_log_level level, const char *format, ...)
 {
 	char text[LOG_BYTES];
 	va_list args;
 
+	if (!plug_log_enabled(plugin, level))
+		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -91,15 +99,18 @@ plug_call_log(struct plug_call *call, enum plug_log_level level, const char *for
 	char text[LOG_BYTES];
 	va_list args;
 
+	if (!plug_log_enabled(call->plugin, level))
+		return;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	send_log(call->plugin, call->id, level, text, NULL);
+	send_log(call->plugin, plugp_call_number(call->channel, call->id), level, text, NULL);
 }
 
 void
 plug_log_fields(struct plug_plugin *plugin, enum plug_log_level level, const char *message,
 		const struct plug_field *fields)
 {
-	send_log(plugin, 0, level, message, fields);
+	if (plug_log_enabled(plugin, level))
+		send_log(plugin, 0, level, message, fields);
 }

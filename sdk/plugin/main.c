@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "codec.h"
+#include "dying.h"
 #include "state.h"
 #include "wire.h"
 
@@ -23,6 +24,7 @@
 #define HANDSHAKE_NS  (30 * NS_PER_S) /* plugd ends a slow start itself; this is for its absence */
 #define LAST_NS       (2 * NS_PER_S)  /* for handlers and on_stop once plugd is gone */
 #define FLUSH_MS      1000
+#define CHANGES_MAX   16 /* of the configuration, that wait */
 
 /* nng's callbacks may still look at it after plug_main() returned, so it is never freed. */
 static struct plug_plugin the_plugin = {.tick.wake_fd = -1};
@@ -52,10 +54,33 @@ plugp_drain(struct plug_plugin *plugin)
 {
 	struct mailbox *box = &plugin->mailbox;
 
+	plugp_plane_drain(plugin);
 	pthread_mutex_lock(&box->lock);
 	box->drain = true;
 	pthread_cond_broadcast(&box->news);
 	pthread_mutex_unlock(&box->lock);
+}
+
+bool
+plugp_take_change(struct plug_plugin *plugin, struct change *change)
+{
+	struct mailbox *box = &plugin->mailbox;
+	struct change **last;
+	bool room;
+
+	pthread_mutex_lock(&box->lock);
+	room = box->change_count < CHANGES_MAX;
+	for (last = &box->changes; *last;)
+		last = &(*last)->next;
+	if (room) {
+		*last = change;
+		box->change_count++;
+		pthread_cond_broadcast(&box->news);
+	}
+	pthread_mutex_unlock(&box->lock);
+	if (!room)
+		plugp_change_free(change);
+	return room;
 }
 
 /* plugd's patience ends: what cannot end by itself ends now. */
@@ -91,6 +116,7 @@ plugp_stop(struct plug_plugin *plugin, enum stop_kind kind)
 	pthread_cond_broadcast(&box->news);
 	pthread_mutex_unlock(&box->lock);
 	if (first) {
+		plugp_plane_drain(plugin);
 		plugp_work_cancel_all(plugin);
 		plugp_tick_wake(&plugin->tick);
 	}
@@ -188,8 +214,9 @@ wrong(const char *name, const char *format, ...)
 	return false;
 }
 
+/* Counts them too. */
 static bool
-check_methods(struct plug_plugin *plugin)
+check_methods(struct plug_plugin *plugin, size_t *ret_count)
 {
 	const struct plug_method *methods = plugin->config.methods;
 	const char *name = plugin->config.name;
@@ -209,7 +236,7 @@ check_methods(struct plug_plugin *plugin)
 			if (strcmp(methods[i].name, methods[j].name) == 0)
 				return wrong(name, "method \"%s\" is there twice", methods[i].name);
 		}
-		plugin->method_count = i + 1;
+		*ret_count = i + 1;
 	}
 	return true;
 }
@@ -218,6 +245,7 @@ static bool
 check_config(struct plug_plugin *plugin, const struct plug_plugin_config *given)
 {
 	struct plug_plugin_config *config = &plugin->config;
+	size_t count = 0;
 
 	if (given->size < offsetof(struct plug_plugin_config, on_start) || given->size > 4096)
 		return wrong("plug",
@@ -232,7 +260,10 @@ check_config(struct plug_plugin *plugin, const struct plug_plugin_config *given)
 	if (config->workers > WORK_LIMIT)
 		return wrong(config->name, "workers is %u, expected at most %d", config->workers,
 			     WORK_LIMIT);
-	return check_methods(plugin);
+	if (!check_methods(plugin, &count))
+		return false;
+	return plugp_methods_init(&plugin->methods, config->methods, count) == PLUG_OK ||
+	       wrong(config->name, "no memory");
 }
 
 static void
@@ -245,7 +276,7 @@ explain(const struct plug_plugin *plugin)
 		"Run it with:  plugd --plugin-dir DIR   (DIR holds its folder with plugin.yaml)\n"
 		"Call it with: plugctl call %s METHOD\nMethods:\n",
 		config->name, config->version, config->contract, config->name);
-	for (size_t i = 0; i < plugin->method_count; i++)
+	for (size_t i = 0; i < plugin->methods.count; i++)
 		fprintf(stderr, "  %-16s %s\n", config->methods[i].name,
 			config->methods[i].description ? config->methods[i].description : "");
 }
@@ -277,10 +308,14 @@ open_parts(struct plug_plugin *plugin)
 {
 	pthread_mutex_init(&plugin->mailbox.lock, NULL);
 	clock_cond_init(&plugin->mailbox.news);
+	plugp_settings_init(&plugin->settings);
 	plugin->parent = getppid();
 	plugp_page_init(&plugin->page);
+	plugp_broker_init(&plugin->broker);
+	plugp_dying_init(plugin->broker.fd);
 	plugin->tick.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (plugin->tick.wake_fd < 0 || plugp_work_init(plugin) != PLUG_OK)
+	if (plugin->tick.wake_fd < 0 || plugp_work_init(plugin) != PLUG_OK ||
+	    plugp_plane_init(plugin) != PLUG_OK)
 		return wrong(plugin->config.name, "no memory or descriptor left");
 	return plugp_session_open(plugin, getenv(PLUG_ENV_ADDRESS)) == PLUG_OK;
 }
@@ -346,10 +381,25 @@ start(struct plug_plugin *plugin)
 		send_failed(plugin, PLUG_ESYS, "cannot start a thread");
 		return false;
 	}
+	plugp_work_prepare(plugin);
 	if (!loads)
 		return true;
 	return run_on_start(plugin) == PLUG_OK &&
 	       (atomic_load(&plugin->stopping) || send_ready(plugin) == PLUG_OK);
+}
+
+/* With the mailbox locked, which it is not meanwhile. */
+static void
+take_next_change(struct plug_plugin *plugin)
+{
+	struct mailbox *box = &plugin->mailbox;
+	struct change *change = box->changes;
+
+	box->changes = change->next;
+	box->change_count--;
+	pthread_mutex_unlock(&box->lock);
+	plugp_change_decide(plugin, change);
+	pthread_mutex_lock(&box->lock);
 }
 
 /* Until there is a reason to stop. */
@@ -367,6 +417,10 @@ live(struct plug_plugin *plugin)
 			if (plugin->config.on_drain)
 				plugin->config.on_drain(plugin, plugin->config.user);
 			pthread_mutex_lock(&box->lock);
+			continue;
+		}
+		if (box->changes) {
+			take_next_change(plugin);
 			continue;
 		}
 		pthread_cond_wait(&box->news, &box->lock);
@@ -388,6 +442,7 @@ wind_down(struct plug_plugin *plugin, bool started)
 	if (started && plugin->config.on_stop)
 		plugin->config.on_stop(plugin, plugin->config.user);
 	plugp_outbox_flush(&plugin->outbox, FLUSH_MS);
+	plugp_plane_linger(plugin);
 }
 
 static void
@@ -397,6 +452,16 @@ close_parts(struct plug_plugin *plugin)
 	plugp_tick_stop(plugin);
 	plugp_session_fini(plugin);
 	plugp_work_fini(plugin);
+	plugp_plane_fini(plugin);
+	plugp_dying_fini();
+	plugp_broker_fini(&plugin->broker);
+	plugp_methods_fini(&plugin->methods);
+	while (plugin->mailbox.changes) {
+		struct change *change = plugin->mailbox.changes;
+
+		plugin->mailbox.changes = change->next;
+		plugp_change_free(change);
+	}
 	plugp_settings_fini(&plugin->settings);
 }
 

@@ -276,13 +276,14 @@ plugp_outbox_replace(struct outbox *out, nng_socket socket, uint32_t pipe)
 	pthread_mutex_unlock(&out->lock);
 }
 
-void
+plug_err
 plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env)
 {
 	struct entry *entry;
+	plug_err err = make_entry(out, env, &entry);
 
-	if (make_entry(out, env, &entry) != PLUG_OK)
-		return;
+	if (err != PLUG_OK)
+		return err;
 	pthread_mutex_lock(&out->lock);
 	if (out->pipe == pipe && out->state == OUTBOX_LOST) {
 		out->state = OUTBOX_OPEN;
@@ -291,6 +292,7 @@ plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env)
 		free(entry);
 	}
 	pthread_mutex_unlock(&out->lock);
+	return PLUG_OK;
 }
 
 void

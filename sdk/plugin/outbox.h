@@ -73,8 +73,8 @@ void plugp_outbox_now(struct outbox *out, Plug__Envelope *env);
 /* A new connection: nothing more goes to the old one, and nothing to this one before HELLO. */
 void plugp_outbox_replace(struct outbox *out, nng_socket socket, uint32_t pipe);
 
-/* Say HELLO on it. */
-void plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env);
+/* Say HELLO on it.  PLUG_ENOMEM, PLUG_ETOOLARGE: nothing was said, and nothing will be. */
+plug_err plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env);
 
 /* The connection ended. */
 void plugp_outbox_lost(struct outbox *out, uint32_t pipe);

@@ -50,12 +50,30 @@ plugp_page_tick(struct page *page)
 }
 
 void
-plugp_page_executing(struct page *page, unsigned slot, uint64_t id, uint64_t since_ns)
+plugp_page_took(struct page *page, uint64_t took_ns, uint64_t weight)
+{
+	unsigned at = 0;
+
+	for (took_ns /= PLUG_VITALS_TOOK_NS; took_ns && at < PLUG_VITALS_TOOK - 1; took_ns /= 2)
+		at++;
+	page_add(&page->vitals->channel_took[at], weight);
+}
+
+void
+plugp_page_executing(struct page *page, unsigned slot, uint64_t id, uint64_t since_ns,
+		     uint64_t deadline_ns)
 {
 	struct plug_vitals_slot *at = &page->vitals->workers[slot];
 
-	/* A reader never sees an id without its time. */
-	if (id)
-		page_set(&at->since_ns, since_ns);
+	/* A reader never sees an id without its times. */
+	page_set(&at->since_ns, since_ns);
+	page_set(&page->vitals->worker_deadline_ns[slot],
+		 deadline_ns == UINT64_MAX ? 0 : deadline_ns);
 	__atomic_store_n(&at->id, id, __ATOMIC_RELEASE);
+}
+
+void
+plugp_page_idle(struct page *page, unsigned slot)
+{
+	__atomic_store_n(&page->vitals->workers[slot].id, 0, __ATOMIC_RELEASE);
 }

@@ -32,7 +32,13 @@ page_set(uint64_t *field, uint64_t value)
 /* One tick; the first also stores the magic. */
 void plugp_page_tick(struct page *page);
 
-/* Slot `slot` executes call `id` since `since_ns`; id 0: nothing. */
-void plugp_page_executing(struct page *page, unsigned slot, uint64_t id, uint64_t since_ns);
+/* A handler of a channel's call took so long; it stands for `weight` calls. */
+void plugp_page_took(struct page *page, uint64_t took_ns, uint64_t weight);
+
+/* Slot `slot` executes call `id` since `since_ns`, to be answered by `deadline_ns` (UINT64_MAX: at
+ * any time); and nothing any more. */
+void plugp_page_executing(struct page *page, unsigned slot, uint64_t id, uint64_t since_ns,
+			  uint64_t deadline_ns);
+void plugp_page_idle(struct page *page, unsigned slot);
 
 #endif

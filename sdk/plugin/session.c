@@ -35,7 +35,10 @@ plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe)
 	hello.version = (char *)plugin->config.version;
 	hello.contract = (char *)plugin->config.contract;
 	hello.methods = session->method_list;
-	hello.n_methods = plugin->method_count;
+	hello.n_methods = plugin->methods.count;
+	hello.log_level = true;
+	hello.config = true;
+	hello.channels = plugp_plane_is_there(&plugin->plane) ? PLANE_CHANNELS : 0;
 	hello.token = (ProtobufCBinaryData){sizeof(session->token), session->token};
 	pthread_mutex_lock(&session->lock);
 	if (session->resumable) {
@@ -48,7 +51,7 @@ plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe)
 	pthread_mutex_unlock(&session->lock);
 	env.body_case = PLUG__ENVELOPE__BODY_HELLO;
 	env.hello = &hello;
-	plugp_outbox_hello(&plugin->outbox, pipe, &env);
+	atomic_store(&session->hello_err, (int)plugp_outbox_hello(&plugin->outbox, pipe, &env));
 }
 
 static plug_err
@@ -56,11 +59,11 @@ prepare_methods(struct plug_plugin *plugin)
 {
 	struct session *session = &plugin->session;
 
-	session->methods = calloc(plugin->method_count + 1, sizeof(*session->methods));
-	session->method_list = calloc(plugin->method_count + 1, sizeof(*session->method_list));
+	session->methods = calloc(plugin->methods.count + 1, sizeof(*session->methods));
+	session->method_list = calloc(plugin->methods.count + 1, sizeof(*session->method_list));
 	if (!session->methods || !session->method_list)
 		return PLUG_ENOMEM;
-	for (size_t i = 0; i < plugin->method_count; i++) {
+	for (size_t i = 0; i < plugin->methods.count; i++) {
 		const struct plug_method *from = &plugin->config.methods[i];
 		Plug__Method *to = &session->methods[i];
 
@@ -84,6 +87,7 @@ plugp_session_open(struct plug_plugin *plugin, const char *address)
 	pthread_mutex_init(&session->lock, NULL);
 	session->call_bytes = PLUG_CALL_BYTES;
 	session->window_bytes = PLUG_WINDOW_BYTES;
+	session->calls = SESSION_CALLS;
 	if (prepare_methods(plugin) != PLUG_OK ||
 	    nng_aio_alloc(&session->receive_aio, NULL, NULL) != 0 ||
 	    plugp_outbox_init(&plugin->outbox, plugin->generation) != PLUG_OK)
@@ -134,6 +138,9 @@ adopt(struct plug_plugin *plugin, const Plug__Welcome *msg)
 		session->call_bytes = limits->call_bytes;
 	if (limits && limits->window_bytes)
 		session->window_bytes = limits->window_bytes;
+	if (limits && limits->calls)
+		session->calls = limits->calls;
+	atomic_store(&plugin->log_level, msg->log_level);
 	plugin->instance = strdup(plug_str(msg->instance));
 	if (!plugin->instance ||
 	    plugp_settings_load(&plugin->settings, msg->config, msg->n_config) != PLUG_OK) {
@@ -195,13 +202,44 @@ take_ping(struct plug_plugin *plugin, uint64_t stamp)
 static struct plug_call *
 take_call(struct plug_plugin *plugin, const Plug__Envelope *env)
 {
+	const char *method = plug_str(env->call->method), *type = plug_str(env->call->content_type);
+	const ProtobufCBinaryData *payload = &env->call->payload;
+	struct plugs_message msg = {.kind = PLUGS_CALL, .id = env->id};
+	struct plug_call *call;
 	bool ok;
-	struct plug_call *call = plugp_calls_take(plugin, env->id, env->call, &ok);
+
+	msg.method = (struct plugs_bytes){(const uint8_t *)method, strlen(method)};
+	msg.content_type = (struct plugs_bytes){(const uint8_t *)type, strlen(type)};
+	msg.payload = (struct plugs_bytes){payload->data, payload->len};
+	msg.more = env->call->more;
+	msg.timeout_us = env->call->timeout_us;
+	call = plugp_calls_take(plugin, &msg, &ok);
 
 	if (!ok)
 		plugp_fault(plugin, "plugd sent a second call %llu while the first is in flight",
 			    (unsigned long long)env->id);
 	return call;
+}
+
+static struct plug_call *
+take_chunk(struct plug_plugin *plugin, const Plug__Envelope *env)
+{
+	struct plugs_message msg = {.kind = PLUGS_CHUNK, .id = env->id, .last = env->chunk->last};
+
+	msg.payload = (struct plugs_bytes){env->chunk->data.data, env->chunk->data.len};
+	return plugp_calls_chunk(plugin, NULL, &msg);
+}
+
+static void
+take_config(struct plug_plugin *plugin, const Plug__Config *config)
+{
+	struct change *change = plugp_change_new(plugin, config);
+
+	if (!change)
+		plugp_fault(plugin, "no memory for the configuration");
+	else if (!plugp_take_change(plugin, change))
+		plugp_fault(plugin, "plugd sent more changes of the configuration than are "
+				    "answered one after the other");
 }
 
 /* A message with a position, taken once and in order. */
@@ -212,18 +250,24 @@ dispatch(struct plug_plugin *plugin, const Plug__Envelope *env)
 	case PLUG__ENVELOPE__BODY_CALL:
 		return take_call(plugin, env);
 	case PLUG__ENVELOPE__BODY_CHUNK:
-		return plugp_calls_chunk(plugin, env->id, env->chunk);
+		return take_chunk(plugin, env);
 	case PLUG__ENVELOPE__BODY_CANCEL:
-		plugp_calls_cancel(plugin, env->id, env->cancel->reason);
+		plugp_calls_cancel(plugin, NULL, env->id, env->cancel->reason);
 		break;
 	case PLUG__ENVELOPE__BODY_CREDIT:
-		plugp_calls_credit(plugin, env->id, env->credit->bytes);
+		plugp_calls_credit(plugin, NULL, env->id, env->credit->bytes);
 		break;
 	case PLUG__ENVELOPE__BODY_DRAIN:
 		plugp_drain(plugin);
 		break;
 	case PLUG__ENVELOPE__BODY_STOP:
 		plugp_stop(plugin, STOP_ASKED);
+		break;
+	case PLUG__ENVELOPE__BODY_CONFIG:
+		take_config(plugin, env->config);
+		break;
+	case PLUG__ENVELOPE__BODY_LOG_LEVEL:
+		atomic_store(&plugin->log_level, env->log_level->level);
 		break;
 	default:
 		plugp_fault(plugin, "plugd sent a message (body %d) that only plugins send",

@@ -17,6 +17,8 @@
 struct plug_plugin;
 struct plug_call;
 
+#define SESSION_CALLS 256 /* in flight, when plugd names no limit */
+
 enum handshake { HANDSHAKE_WAITS, HANDSHAKE_DONE, HANDSHAKE_REFUSED };
 
 struct session {
@@ -31,7 +33,9 @@ struct session {
 	uint8_t nonce[PLUG_NONCE_BYTES];
 
 	_Atomic int handshake; /* enum handshake */
+	_Atomic int hello_err; /* plug_err: HELLO was not said */
 	uint64_t call_bytes, window_bytes;
+	unsigned calls; /* that may be in flight here */
 };
 
 /* Connect in the background.  PLUG_ENOMEM, or
@@ -40,7 +44,7 @@ plug_err plugp_session_open(struct plug_plugin *plugin, const char *address);
 
 void plugp_session_fini(struct plug_plugin *plugin);
 
-/* Say HELLO on connection `pipe`. */
+/* Say HELLO on connection `pipe`.  What goes wrong is noticed by plugp_link_maintain(). */
 void plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe);
 
 /*

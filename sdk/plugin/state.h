@@ -8,11 +8,16 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "broker.h"
+#include "change.h"
 #include "link.h"
+#include "methods.h"
 #include "outbox.h"
 #include "page.h"
+#include "plane.h"
 #include "session.h"
 #include "settings.h"
+#include "tensors.h"
 #include "tick.h"
 #include "work.h"
 
@@ -34,25 +39,31 @@ struct mailbox {
 	pthread_cond_t news;
 	bool drain;
 	enum stop_kind stop;
+	struct change *changes; /* that wait, the oldest first */
+	unsigned change_count;
 	bool last_notice; /* SIGTERM came after another reason: plugd's patience ends */
 };
 
 struct plug_plugin {
 	struct plug_plugin_config config;
-	size_t method_count;
 	char *instance;
 	uint32_t generation;
 	pid_t parent;
 	char start_error[1024];
+	char config_error[CHANGE_REASON_BYTES];
 
 	_Atomic int stopping; /* enum stop_kind; not STOP_NONE: every call counts as cancelled */
 	_Atomic int phase;    /* enum phase */
+	_Atomic uint32_t log_level; /* log calls below it are dropped; plugd says which */
 	struct mailbox mailbox;
 	struct link link;
 	struct session session;
 	struct outbox outbox;
 	struct work work;
 	struct page page;
+	struct methods methods;
+	struct broker broker;
+	struct plane plane;
 	struct settings settings;
 	struct tick tick;
 };
@@ -69,6 +80,9 @@ void plugp_fault(struct plug_plugin *plugin, const char *format, ...) PLUG_PRINT
 
 /* DRAIN came. */
 void plugp_drain(struct plug_plugin *plugin);
+
+/* CONFIG came.  Takes `change`.  False: more of them wait than there is room for. */
+bool plugp_take_change(struct plug_plugin *plugin, struct change *change);
 
 /* One line to stderr, with the plugin's name, in one write.  Waits for a full pipe 100 ms at most.
  */

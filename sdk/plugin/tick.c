@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "dying.h"
 #include "state.h"
 
 #define STACK_BYTES    (256u * 1024)
@@ -98,10 +99,11 @@ sleep_until_news(struct plug_plugin *plugin, int link_ms)
 	struct pollfd pfds[] = {
 		{.fd = plugin->tick.wake_fd, .events = POLLIN},
 		{.fd = plugp_link_fd(plugin), .events = POLLRDHUP},
+		{.fd = plugin->broker.fd, .events = POLLIN},
 	};
 	uint64_t count;
 
-	if (poll(pfds, 2, poll_ms(&plugin->tick, link_ms)) > 0 && (pfds[0].revents & POLLIN) &&
+	if (poll(pfds, 3, poll_ms(&plugin->tick, link_ms)) > 0 && (pfds[0].revents & POLLIN) &&
 	    read(plugin->tick.wake_fd, &count, sizeof(count)) < 0)
 		return; /* somebody else's wake was read with it */
 }
@@ -113,6 +115,7 @@ tick_main(void *arg)
 	int handled = 0;
 
 	prctl(PR_SET_NAME, "plug-tick");
+	plugp_dying_thread_init();
 	while (!atomic_load(&plugin->tick.end)) {
 		plugp_page_tick(&plugin->page);
 		look_for_signals(plugin, &handled);
@@ -120,8 +123,10 @@ tick_main(void *arg)
 		look_for_end(plugin);
 		plugp_outbox_tick(&plugin->outbox);
 		plugp_calls_expire(plugin);
+		plugp_broker_tick(plugin);
 		sleep_until_news(plugin, plugp_link_maintain(plugin));
 	}
+	plugp_dying_thread_fini();
 	return NULL;
 }
 

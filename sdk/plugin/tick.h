@@ -1,7 +1,7 @@
 /*
  * The SDK's own thread: it ticks the vitals page, acknowledges what nothing else did, answers
- * queued calls that are late, notices SIGTERM and that plugd is gone.  Idle it wakes twice a
- * second.
+ * queued calls that are late, takes the channels that plugd offers, notices SIGTERM and that plugd
+ * is gone.  Idle it wakes twice a second.
  */
 #ifndef PLUG_SDK_TICK_H
 #define PLUG_SDK_TICK_H

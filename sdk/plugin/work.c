@@ -1,14 +1,16 @@
 /*
  * Invariants, all under work.lock
  *
- * - `receiver` is the only thread that receives; it is set by whoever gives the role away, to a
- *   thread that is not running a handler.  Once plugp_work_start() succeeded it is never NULL.
- * - running <= limit, and there are at most limit + 1 threads, so while a handler is about to run
- *   there is another thread, parked or not yet made, that can receive.  Only when making it fails
- *   (a limit on processes) does the receiver keep the role through a long handler.
+ * - A role's holder is the only thread that has its duty; it is set by whoever gives the role away,
+ *   to a thread that is not running a handler.  Once a duty was started it is never NULL.
+ * - running <= limit, and there are at most as many threads more as there are duties, so while a
+ *   handler is about to run there is another thread, parked or not yet made, that can have the
+ *   role.  Only when making it fails (a limit on processes) does a holder keep its role through a
+ *   long handler.
  * - The queue is not empty only while running == limit; whoever ends a handler looks there first.
- * - A receiver that runs a handler without handing over first needs a watcher: a parked thread that
- *   looks every WORK_LOOK_NS while traffic is hot.  When nothing happens nobody looks.
+ *   The plane's holder may be one of the running without a handler: it is told then.
+ * - A holder that runs a handler without handing over first needs a watcher: a thread that looks
+ *   every WORK_LOOK_NS while traffic is hot.  When nothing happens nobody looks.
  */
 #include "work.h"
 
@@ -18,7 +20,9 @@
 #include <sys/prctl.h>
 
 #include "clock.h"
+#include "dying.h"
 #include "state.h"
+#include "work_private.h"
 
 #define STACK_BYTES (1024u * 1024)
 
@@ -33,24 +37,29 @@ plugp_work_init(struct plug_plugin *plugin)
 	clock_cond_init(&work->settled);
 	work->queue_tail = &work->queue;
 	work->limit = plugin->config.workers ? plugin->config.workers : WORK_DEFAULT;
-	work->average_ns = calloc(plugin->method_count + 1, sizeof(*work->average_ns));
-	return work->average_ns ? PLUG_OK : PLUG_ENOMEM;
+	page_set(&plugin->page.vitals->workers_most, work->limit);
+	work->duties = 1;
+	for (int duty = 0; duty < DUTIES; duty++)
+		work->roles[duty].slot = -1;
+	return PLUG_OK;
 }
 
 void
 plugp_work_fini(struct plug_plugin *plugin)
 {
+	struct work *work = &plugin->work;
+
 	for (size_t i = 0; i < WORK_BUCKETS; i++) {
 		struct plug_call *call;
 
-		while ((call = plugin->work.buckets[i]) != NULL) {
-			plugin->work.buckets[i] = call->bucket_next;
+		while ((call = work->buckets[i]) != NULL) {
+			plugp_calls_remove(work, call);
 			plugp_calls_free(call);
 		}
 	}
-	free(plugin->work.average_ns);
-	plugin->work.average_ns = NULL;
 }
+
+/* ---- threads ---- */
 
 /* A new thread, not yet counted on; NULL when there can be none.  Called with the lock held. */
 static struct worker *
@@ -61,7 +70,7 @@ add_worker(struct plug_plugin *plugin)
 	pthread_attr_t attr;
 	int failed;
 
-	if (work->threads > work->limit)
+	if (work->threads >= work->limit + work->duties)
 		return NULL;
 	worker->plugin = plugin;
 	clock_cond_init(&worker->wake);
@@ -72,7 +81,7 @@ add_worker(struct plug_plugin *plugin)
 	if (failed) {
 		plugp_complain(plugin,
 			       "cannot start a worker thread: %s; while a handler runs, nothing "
-			       "else is heard from plugd",
+			       "else is heard",
 			       strerror(failed));
 		return NULL;
 	}
@@ -80,17 +89,68 @@ add_worker(struct plug_plugin *plugin)
 	return worker;
 }
 
+struct worker *
+plugp_work_idle(struct plug_plugin *plugin)
+{
+	struct work *work = &plugin->work;
+	struct worker **at = &work->parked, *worker;
+
+	if (*at && *at == work->watcher)
+		at = &(*at)->parked_next;
+	worker = *at;
+	if (!worker) {
+		worker = add_worker(plugin);
+		if (worker || !work->parked)
+			return worker;
+		at = &work->parked;
+		worker = *at; /* the watcher */
+		work->watcher = NULL;
+		atomic_store(&work->watched, false);
+	}
+	*at = worker->parked_next;
+	return worker;
+}
+
+static plug_err
+start_duty(struct plug_plugin *plugin, enum duty duty)
+{
+	struct work *work = &plugin->work;
+	struct role *role = &work->roles[duty];
+	bool held;
+
+	pthread_mutex_lock(&work->lock);
+	if (!role->holder && !work->closing) {
+		work->duties = (unsigned)duty + 1;
+		role->holder = plugp_work_idle(plugin);
+		if (role->holder)
+			pthread_cond_signal(&role->holder->wake);
+	}
+	held = role->holder;
+	pthread_mutex_unlock(&work->lock);
+	return held ? PLUG_OK : PLUG_ESYS;
+}
+
 plug_err
 plugp_work_start(struct plug_plugin *plugin)
 {
+	return start_duty(plugin, DUTY_SESSION);
+}
+
+plug_err
+plugp_work_start_plane(struct plug_plugin *plugin)
+{
+	return start_duty(plugin, DUTY_PLANE);
+}
+
+void
+plugp_work_prepare(struct plug_plugin *plugin)
+{
 	struct work *work = &plugin->work;
-	struct worker *worker;
 
 	pthread_mutex_lock(&work->lock);
-	worker = add_worker(plugin);
-	work->receiver = worker;
+	if (!work->parked && !work->closing)
+		add_worker(plugin); /* it parks itself */
 	pthread_mutex_unlock(&work->lock);
-	return worker ? PLUG_OK : PLUG_ESYS;
 }
 
 void
@@ -99,161 +159,21 @@ plugp_work_open(struct plug_plugin *plugin)
 	atomic_store(&plugin->work.open, true);
 }
 
-/* A parked thread, the watcher only when there is no other, taken off the list. */
-static struct worker *
-take_parked(struct work *work)
-{
-	struct worker **at = &work->parked, *worker;
-
-	if (*at && *at == work->watcher && (*at)->parked_next)
-		at = &(*at)->parked_next;
-	worker = *at;
-	if (worker)
-		*at = worker->parked_next;
-	return worker;
-}
-
-/* Let another thread receive.  Called with the lock held, by the receiver. */
-static void
-hand_over(struct plug_plugin *plugin)
-{
-	struct work *work = &plugin->work;
-	struct worker *next = take_parked(work);
-
-	if (next)
-		pthread_cond_signal(&next->wake);
-	else
-		next = add_worker(plugin);
-	if (!next)
-		return;
-	work->receiver = next;
-	work->handling = false;
-}
-
-void
-plugp_work_will_block(struct plug_call *call)
-{
-	struct work *work = &call->plugin->work;
-
-	pthread_mutex_lock(&work->lock);
-	if (work->receiver == call->worker)
-		hand_over(call->plugin);
-	pthread_mutex_unlock(&work->lock);
-}
-
-static void
-learn(_Atomic uint32_t *average_ns, uint64_t took_ns)
-{
-	uint32_t took = took_ns > INT32_MAX ? INT32_MAX : (uint32_t)took_ns;
-	uint32_t old = atomic_load_explicit(average_ns, memory_order_relaxed);
-	uint32_t now = old ? old - old / 8 + took / 8 : took;
-
-	atomic_store_explicit(average_ns, now ? now : 1, memory_order_relaxed);
-}
-
-/* Run a call's handler.  Called with the lock held, which is released meanwhile. */
-static void
-execute(struct worker *worker, struct plug_call *call, uint64_t began)
-{
-	struct plug_plugin *plugin = worker->plugin;
-	struct work *work = &plugin->work;
-	unsigned slot = (unsigned)__builtin_ctzll(~work->slots);
-
-	call->stage = CALL_RUNNING;
-	call->worker = worker;
-	work->running++;
-	work->slots |= 1ull << slot;
-	work->last_call_ns = began;
-	pthread_mutex_unlock(&work->lock);
-
-	plugp_page_executing(&plugin->page, slot, call->id, began);
-	plugp_reply_finish(call, call->method->handler(call, plugin->config.user));
-	plugp_page_executing(&plugin->page, slot, 0, 0);
-	learn(&work->average_ns[call->method - plugin->config.methods], clock_ns() - began);
-
-	pthread_mutex_lock(&work->lock);
-	plugp_calls_remove(work, call);
-	work->slots &= ~(1ull << slot);
-	work->running--;
-	if (work->running == 0)
-		pthread_cond_broadcast(&work->settled);
-	plugp_calls_free(call);
-}
-
-static void
-enqueue(struct work *work, struct plug_call *call)
-{
-	call->queue_next = NULL;
-	*work->queue_tail = call;
-	work->queue_tail = &call->queue_next;
-}
-
-/* The next call that may run now, or NULL. */
-static struct plug_call *
-dequeue(struct work *work)
-{
-	struct plug_call *call = work->queue;
-
-	if (!call || work->running == work->limit || work->drained)
-		return NULL;
-	work->queue = call->queue_next;
-	if (!work->queue)
-		work->queue_tail = &work->queue;
-	return call;
-}
-
-static void
-run_as_receiver(struct worker *worker, struct plug_call *call)
-{
-	struct work *work = &worker->plugin->work;
-	size_t method = (size_t)(call->method - worker->plugin->config.methods);
-	uint32_t average = atomic_load_explicit(&work->average_ns[method], memory_order_relaxed);
-
-	if (!work->watcher || average == 0 || average > WORK_QUICK_NS)
-		hand_over(worker->plugin);
-	if (work->receiver == worker) {
-		work->handling = true;
-		work->handled++;
-	}
-	execute(worker, call, clock_ns());
-	if (work->receiver == worker)
-		work->handling = false;
-}
-
 static void
 receive(struct worker *worker)
 {
-	struct work *work = &worker->plugin->work;
 	struct plug_call *call;
 
-	while (work->receiver == worker && !work->closing) {
-		pthread_mutex_unlock(&work->lock);
+	do
 		call = plugp_session_receive(worker->plugin);
-		pthread_mutex_lock(&work->lock);
-		if (call)
-			enqueue(work, call);
-		while (work->receiver == worker && (call = dequeue(work)) != NULL)
-			run_as_receiver(worker, call);
-	}
+	while (plugp_work_run(worker, DUTY_SESSION, call));
 }
 
-/* One look of the watcher: has the receiver been in the same handler since the last one? */
-static void
-watch(struct worker *worker)
+static bool
+has_role(const struct work *work, const struct worker *worker)
 {
-	struct work *work = &worker->plugin->work;
-	uint64_t handled = work->handled;
-	bool handling = work->handling;
-
-	clock_cond_wait(&worker->wake, &work->lock, clock_ns() + WORK_LOOK_NS);
-	if (work->receiver == worker)
-		return;
-	if (handling && work->handling && work->handled == handled) {
-		work->receiver = worker;
-		work->handling = false;
-	} else if (!work->handling && clock_ns() - work->last_call_ns > WORK_HOT_NS) {
-		work->watcher = NULL;
-	}
+	return work->roles[DUTY_SESSION].holder == worker ||
+	       work->roles[DUTY_PLANE].holder == worker;
 }
 
 static void
@@ -265,8 +185,10 @@ unpark(struct work *work, struct worker *worker)
 		at = &(*at)->parked_next;
 	if (*at)
 		*at = worker->parked_next;
-	if (work->watcher == worker)
+	if (work->watcher == worker) {
 		work->watcher = NULL;
+		atomic_store(&work->watched, false);
+	}
 }
 
 static void
@@ -276,15 +198,26 @@ park(struct worker *worker)
 
 	worker->parked_next = work->parked;
 	work->parked = worker;
-	if (!work->watcher && clock_ns() - work->last_call_ns < WORK_HOT_NS)
+	if (!work->watcher && plugp_work_is_hot(work)) {
 		work->watcher = worker;
-	while (!work->closing && work->receiver != worker) {
+		atomic_store(&work->watched, true);
+	}
+	while (!work->closing && !has_role(work, worker)) {
 		if (work->watcher == worker)
-			watch(worker);
+			plugp_work_watch(worker);
 		else
 			pthread_cond_wait(&worker->wake, &work->lock);
 	}
 	unpark(work, worker);
+}
+
+/* Make this thread's part of the heap, which its first call would have to make. */
+static void
+warm_up_heap(void)
+{
+	void *volatile memory = malloc(1);
+
+	free(memory);
 }
 
 static void *
@@ -295,20 +228,33 @@ worker_main(void *arg)
 	struct plug_call *call;
 
 	prctl(PR_SET_NAME, "plug-work");
+	plugp_dying_thread_init();
+	warm_up_heap();
 	pthread_mutex_lock(&work->lock);
 	while (!work->closing) {
-		if (work->receiver == worker)
-			receive(worker);
-		else if ((call = dequeue(work)) != NULL)
-			execute(worker, call, clock_ns());
-		else
+		if (has_role(work, worker)) {
+			bool session = work->roles[DUTY_SESSION].holder == worker;
+
+			pthread_mutex_unlock(&work->lock);
+			if (session)
+				receive(worker);
+			else
+				plugp_plane_lead(worker);
+			pthread_mutex_lock(&work->lock);
+		} else if ((call = plugp_work_dequeue(worker->plugin)) != NULL) {
+			plugp_work_execute(worker, call);
+		} else {
 			park(worker);
+		}
 	}
 	work->ended++;
 	pthread_cond_broadcast(&work->settled);
 	pthread_mutex_unlock(&work->lock);
+	plugp_dying_thread_fini();
 	return NULL;
 }
+
+/* ---- the end ---- */
 
 void
 plugp_work_drain(struct plug_plugin *plugin)
@@ -316,8 +262,11 @@ plugp_work_drain(struct plug_plugin *plugin)
 	struct work *work = &plugin->work;
 
 	pthread_mutex_lock(&work->lock);
-	while (work->running)
+	while (work->running) {
+		if (work->roles[DUTY_PLANE].slot >= 0)
+			plugp_plane_notify(&plugin->plane, PLANE_QUEUE);
 		pthread_cond_wait(&work->settled, &work->lock);
+	}
 	work->drained = true;
 	pthread_mutex_unlock(&work->lock);
 	plugp_work_cancel_all(plugin); /* a call that was being taken when the stop came */
@@ -326,11 +275,13 @@ plugp_work_drain(struct plug_plugin *plugin)
 unsigned
 plugp_work_running(struct plug_plugin *plugin)
 {
+	struct work *work = &plugin->work;
+	struct role *plane = &work->roles[DUTY_PLANE];
 	unsigned running;
 
-	pthread_mutex_lock(&plugin->work.lock);
-	running = plugin->work.running;
-	pthread_mutex_unlock(&plugin->work.lock);
+	pthread_mutex_lock(&work->lock);
+	running = work->running - (plane->slot >= 0 && !(atomic_load(&plane->beat) & 1));
+	pthread_mutex_unlock(&work->lock);
 	return running;
 }
 
@@ -346,6 +297,7 @@ plugp_work_stop(struct plug_plugin *plugin)
 	while (work->ended < work->threads) {
 		/* Cancelling finds nothing when the receiver is between two receives. */
 		plugp_session_interrupt(plugin);
+		plugp_plane_notify(&plugin->plane, PLANE_QUEUE);
 		clock_cond_wait(&work->settled, &work->lock, clock_ns() + 2 * NS_PER_MS);
 	}
 	pthread_mutex_unlock(&work->lock);

@@ -1,10 +1,13 @@
 /*
- * Calls and the threads that run them.
+ * The threads that run calls.
  *
- * One thread at a time receives.  It runs the call it finds itself: when the method has been quick
- * so far it stays the receiver meanwhile, under the eyes of a second thread that takes the role
- * over if the handler is not as quick as expected; otherwise it first hands the role to another
- * thread. So there is always a thread that hears plugd, and no hand-off on the short path.
+ * There are two duties: to receive what plugd says on the session, and, once there is a channel, to
+ * take what callers post there (the plane).  Each is held by one thread at a time, which runs the
+ * call it finds itself: when the method has been quick so far (as long as there is one caller only,
+ * half a millisecond is quick) it keeps the duty meanwhile, under the eyes of a watcher that gives
+ * it to another thread if the handler is not as quick as expected; otherwise it first hands the
+ * duty over.  So there is always a thread that hears plugd and one that hears the callers, and no
+ * hand-over on the short path.
  */
 #ifndef PLUG_SDK_WORK_H
 #define PLUG_SDK_WORK_H
@@ -16,40 +19,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "plug.pb-c.h"
+#include "call.h"
 
 #define WORK_LIMIT    64 /* handlers at once, at most */
 #define WORK_DEFAULT  8
 #define WORK_BUCKETS  64 /* of calls by id; a power of two */
 
-#define WORK_QUICK_NS 50000u           /* a handler this short is run by the receiver */
+#define WORK_QUICK_NS 50000u           /* a handler this short is run by the holder of a duty */
 #define WORK_LOOK_NS  (1 * NS_PER_MS)  /* how often the watcher looks */
 #define WORK_HOT_NS   (10 * NS_PER_MS) /* traffic so recent keeps the watcher looking */
 
-enum call_stage { CALL_ASSEMBLING, CALL_QUEUED, CALL_RUNNING };
+enum duty { DUTY_SESSION, DUTY_PLANE, DUTIES };
 
-struct plug_call {
-	struct plug_plugin *plugin;
-	const struct plug_method *method;
-	uint64_t id;
-	uint64_t deadline_ns; /* CLOCK_MONOTONIC; UINT64_MAX: none */
-	char *content_type;
-	uint8_t *payload; /* a NUL follows */
-	size_t size, capacity;
-	bool payload_own;   /* payload is an allocation of its own */
-	_Atomic int cancel; /* PLUG_OK, or why nobody waits any more */
-
-	/* of the handler's thread */
-	struct worker *worker;
-	bool answered;
-	uint64_t sent; /* payload bytes */
-	char *message; /* of the failure */
-
-	/* under work.lock */
-	enum call_stage stage;
-	struct plug_call *bucket_next, *queue_next;
-	uint64_t credit; /* payload bytes that the caller has taken */
-	pthread_cond_t wake;
+struct role {
+	struct worker *holder; /* under lock; NULL: nobody has it yet */
+	/* Odd: its holder runs a handler, and who makes it even has the role.  Grows with every
+	 * handler. */
+	_Atomic uint64_t beat;
+	struct plug_call *current; /* whose handler; of the holder until the role is taken */
+	int slot; /* a place among the running that the holder keeps between two handlers, to be
+		     spared the lock; -1: none.  Changed under lock */
+	uint64_t seen; /* under lock: `beat` when somebody last looked */
 };
 
 struct worker {
@@ -63,20 +53,19 @@ struct work {
 	pthread_mutex_t lock;
 	pthread_cond_t settled; /* a handler or a thread ended */
 	struct plug_call *buckets[WORK_BUCKETS];
+	_Atomic unsigned listed;               /* calls in the buckets */
 	struct plug_call *queue, **queue_tail; /* whole, waiting for a worker */
 	atomic_bool open;                      /* READY was said: calls are taken */
 	bool drained;                          /* no handler is started any more */
 	bool closing;                          /* threads end */
 
-	unsigned limit, running, threads, ended;
-	uint64_t slots; /* vitals slots in use */
-	uint64_t last_call_ns;
-	struct worker *receiver;
-	bool handling;    /* the receiver is in a handler … */
-	uint64_t handled; /* … this one */
+	unsigned limit, running, duties, threads, ended;
+	uint64_t slots; /* in use */
+	struct role roles[DUTIES];
 	struct worker *parked, *watcher;
-	struct worker workers[WORK_LIMIT + 1];
-	_Atomic uint32_t *average_ns; /* of each method's handler; 0: not known */
+	atomic_bool watched;   /* a handler that keeps its thread's role will be noticed */
+	uint64_t last_beat_ns; /* when a beat was last seen to have changed */
+	struct worker workers[WORK_LIMIT + DUTIES];
 };
 
 plug_err plugp_work_init(struct plug_plugin *plugin);
@@ -84,6 +73,13 @@ void plugp_work_fini(struct plug_plugin *plugin);
 
 /* Start the thread that receives from now on.  PLUG_ESYS. */
 plug_err plugp_work_start(struct plug_plugin *plugin);
+
+/* Have a thread for the plane, if there is none yet.  PLUG_ESYS. */
+plug_err plugp_work_start_plane(struct plug_plugin *plugin);
+
+/* Make the thread that the first call needs while nobody waits for that call: half of the time that
+ * a spare takes for its first one would go into it.  Without it the call makes it. */
+void plugp_work_prepare(struct plug_plugin *plugin);
 
 /* Calls are taken from now on. */
 void plugp_work_open(struct plug_plugin *plugin);
@@ -97,36 +93,27 @@ void plugp_work_drain(struct plug_plugin *plugin);
 /* End the threads; no handler runs. */
 void plugp_work_stop(struct plug_plugin *plugin);
 
+/* Handlers that run now. */
 unsigned plugp_work_running(struct plug_plugin *plugin);
 
-/* Before a handler waits in a function of ours: let somebody else receive. */
+/* Before a handler waits in a function of ours: let somebody else have the duty of its thread. */
 void plugp_work_will_block(struct plug_call *call);
 
-/* ---- calls (calls.c), for the receiver ---- */
+/* Wake the handlers of the channel's calls that wait for something. */
+void plugp_work_stir(struct plug_plugin *plugin, const struct channel *channel);
 
-/* Each returns the call when it is whole and can be run, else NULL; what it refuses it answers.
- * False in *ret_ok: a protocol violation, described in `why`. */
-struct plug_call *plugp_calls_take(struct plug_plugin *plugin, uint64_t id, const Plug__Call *msg,
-				   bool *ret_ok);
-struct plug_call *plugp_calls_chunk(struct plug_plugin *plugin, uint64_t id,
-				    const Plug__Chunk *msg);
-void plugp_calls_cancel(struct plug_plugin *plugin, uint64_t id, uint32_t reason);
-void plugp_calls_credit(struct plug_plugin *plugin, uint64_t id, uint64_t bytes);
+/* ---- for the holder of a duty ---- */
 
-/* Answer queued calls whose deadline has passed. */
-void plugp_calls_expire(struct plug_plugin *plugin);
+/* Run `call`, unless it is NULL, and what waits for a worker, for as long as that may be: it
+ * becomes its turn in the queue.  False: the duty was given away. */
+bool plugp_work_run(struct worker *worker, enum duty duty, struct plug_call *call);
 
-/* Take a call out of the table.  Called with the lock held. */
-void plugp_calls_remove(struct work *work, struct plug_call *call);
-void plugp_calls_free(struct plug_call *call);
+/* Keep a place among the running, or give it back.  False: there is none left. */
+bool plugp_work_keep_slot(struct plug_plugin *plugin, struct role *role);
+void plugp_work_drop_slot(struct plug_plugin *plugin, struct role *role);
 
-/* ---- answers (reply.c) ---- */
-
-/* The final reply of a call that has no handler; counts it. */
-void plugp_reply_refuse(struct plug_plugin *plugin, uint64_t id, plug_err code, const char *format,
-			...) PLUG_PRINTF(4, 5);
-
-/* The handler returned `err`: answer unless it did. */
-void plugp_reply_finish(struct plug_call *call, plug_err err);
+/* After a handler that the plane's holder began to run without the lock (plane_run.c) and that
+ * lost the role meanwhile: end the call as others end. */
+void plugp_work_end(struct worker *worker, struct plug_call *call);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "utf8.h"
 
 #define LINE_BYTES 2048
 
@@ -69,6 +70,12 @@ log_dropped(void)
 	return dropped;
 }
 
+void
+log_add_dropped(uint64_t lines)
+{
+	dropped += lines;
+}
+
 static size_t
 stamp(char *out, size_t size)
 {
@@ -83,23 +90,34 @@ stamp(char *out, size_t size)
 	       (size_t)snprintf(out + length, size - length, ".%03uZ", (unsigned)(now % 1000));
 }
 
-/* Escapes for a JSON string, and keeps control characters out of the text format too. */
+/* What `text` begins with, made fit for a line; *ret_taken says how much of it that was. */
+static size_t
+put_character(char *out, size_t size, const char *text, size_t left, bool json, size_t *ret_taken)
+{
+	size_t bytes = utf8_sequence(text, left);
+	unsigned char c = bytes ? (unsigned char)*text : '?';
+
+	*ret_taken = bytes ? bytes : 1;
+	if (c < 0x20 || c == 0x7f)
+		return (size_t)snprintf(out, size, json ? "\\u%04x" : "\\x%02x", c);
+	if (json && (c == '"' || c == '\\'))
+		return (size_t)snprintf(out, size, "\\%c", c);
+	if (bytes > 1)
+		memcpy(out, text, bytes);
+	else
+		*out = (char)c;
+	return *ret_taken;
+}
+
+/* Escapes for a JSON string, and keeps control characters out of the text format too.  A text may
+ * come from anybody and may have been cut anywhere: the line is UTF-8 all the same. */
 static size_t
 put_escaped(char *out, size_t size, const char *text, bool json)
 {
-	size_t used = 0;
+	size_t used = 0, left = strlen(text), taken;
 
-	for (; *text && used + 7 < size; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c < 0x20 || c == 0x7f)
-			used += (size_t)snprintf(out + used, size - used,
-						 json ? "\\u%04x" : "\\x%02x", c);
-		else if (json && (c == '"' || c == '\\'))
-			used += (size_t)snprintf(out + used, size - used, "\\%c", c);
-		else
-			out[used++] = (char)c;
-	}
+	for (; left && used + 7 < size; text += taken, left -= taken)
+		used += put_character(out + used, size - used, text, left, json, &taken);
 	out[used] = '\0';
 	return used;
 }

@@ -1,5 +1,5 @@
 /*
- * plugd's own log: one line a call, to stderr, as text or JSON.
+ * plugd's own log: one line a call, to stderr, as text or JSON, in UTF-8 whatever the text holds.
  *
  * Only who gives up logs, once, with the plugin, the pid, the reason and what happens next; core/
  * never does. Main thread only.  A stderr that cannot be written, or that is a pipe which nobody
@@ -31,5 +31,7 @@ void log_line(enum log_level level, const char *plugin, int64_t pid, const char 
 
 /* Lines that could not be written since the start. */
 uint64_t log_dropped(void);
+/* Counted before, by another program in this process. */
+void log_add_dropped(uint64_t lines);
 
 #endif

@@ -1,5 +1,8 @@
 #include "base/utf8.h"
 
+#include <stdbool.h>
+#include <string.h>
+
 uint32_t
 utf8_decode(const char *text, size_t bytes)
 {
@@ -36,11 +39,30 @@ utf8_sequence(const char *text, size_t left)
 	return bytes;
 }
 
+#define ONES UINT64_C(0x0101010101010101)
+
+/* Are all eight bytes ASCII, and none NUL?  A byte that is zero borrows from its top bit, which is
+ * also what tells others from ASCII. */
+static bool
+is_plain(const char *text)
+{
+	uint64_t word;
+
+	memcpy(&word, text, sizeof(word));
+	return !((word | (word - ONES)) & ONES << 7);
+}
+
 void
 utf8_clean(char *text, size_t length)
 {
 	for (size_t i = 0; i < length;) {
-		size_t valid = text[i] ? utf8_sequence(text + i, length - i) : 0;
+		size_t valid;
+
+		if (length - i >= sizeof(uint64_t) && is_plain(text + i)) {
+			i += sizeof(uint64_t);
+			continue;
+		}
+		valid = text[i] ? utf8_sequence(text + i, length - i) : 0;
 
 		if (!valid)
 			text[i] = '?';

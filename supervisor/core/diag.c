@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define ARENA_BYTES ((size_t)512 * 1024)
 
 static const char no_memory[] = "out of memory while reporting this";
@@ -32,6 +34,17 @@ keep_file(struct diags *diags, const char *file)
 	return copy ? copy : "";
 }
 
+/* A message that fills the line loses its end rather than this. */
+static void
+say_in_force(char *message, size_t size, const char *in_force)
+{
+	size_t used = strlen(message), length = strlen(in_force) + sizeof("; ");
+	size_t most = size / 2 > length ? size / 2 - length : 0; /* the place takes room, too */
+
+	used = used > most ? most : used;
+	snprintf(message + used, size - used, "; %s", in_force);
+}
+
 static void
 add(struct diags *diags, enum diag_severity severity, const struct diag_pos *pos,
     const char *format, va_list args)
@@ -39,12 +52,16 @@ add(struct diags *diags, enum diag_severity severity, const struct diag_pos *pos
 	struct diag *diag;
 	char message[DIAG_LINE_BYTES];
 
-	if (diags->kept >= DIAG_KEPT)
+	if (severity == DIAG_NOTE
+		    ? diags->notes >= DIAG_KEPT || diags->errors + diags->warnings > diags->kept
+		    : diags->kept >= DIAG_KEPT)
 		return;
 	diag = arena_alloc(&diags->arena, sizeof(*diag));
 	if (!diag)
 		return;
 	vsnprintf(message, sizeof(message), format, args);
+	if (severity == DIAG_ERROR && diags->in_force)
+		say_in_force(message, sizeof(message), diags->in_force);
 	diag->severity = severity;
 	diag->pos = *pos;
 	diag->pos.file = keep_file(diags, pos->file);
@@ -56,7 +73,10 @@ add(struct diags *diags, enum diag_severity severity, const struct diag_pos *pos
 	else
 		diags->first = diag;
 	diags->last = diag;
-	diags->kept++;
+	if (severity == DIAG_NOTE)
+		diags->notes++;
+	else
+		diags->kept++;
 }
 
 void
@@ -81,10 +101,29 @@ diag_warning(struct diags *diags, const struct diag_pos *pos, const char *format
 	va_end(args);
 }
 
-/* Whoever reads this may be a terminal: what a file holds must not steer it. */
-static void
-mask_controls(char *text)
+void
+diag_note(struct diags *diags, const struct diag_pos *pos, const char *format, ...)
 {
+	va_list args;
+
+	va_start(args, format);
+	add(diags, DIAG_NOTE, pos, format, args);
+	va_end(args);
+}
+
+void
+diag_hide(struct diags *diags)
+{
+	if (diags->last)
+		diags->last->hidden = true;
+}
+
+/* Whoever reads this may be a terminal: what a file or an option holds must not steer it.  And a
+ * name may have been cut in the middle of a character, or never have been text. */
+static void
+make_printable(char *text)
+{
+	utf8_clean(text, strlen(text));
 	for (; *text; text++)
 		if ((unsigned char)*text < 0x20 || *text == 0x7f)
 			*text = '?';
@@ -93,7 +132,9 @@ mask_controls(char *text)
 void
 diag_format(const struct diag *diag, char *buffer, size_t size)
 {
-	const char *word = diag->severity == DIAG_ERROR ? "error" : "warning";
+	static const char *const words[] = {
+		[DIAG_ERROR] = "error", [DIAG_WARNING] = "warning", [DIAG_NOTE] = "note"};
+	const char *word = words[diag->severity];
 
 	if (!size)
 		return;
@@ -102,7 +143,7 @@ diag_format(const struct diag *diag, char *buffer, size_t size)
 			 diag->pos.column, word, diag->message);
 	else
 		snprintf(buffer, size, "%s: %s: %s", diag->pos.file, word, diag->message);
-	mask_controls(buffer);
+	make_printable(buffer);
 }
 
 void

@@ -38,6 +38,17 @@ start_value(struct effective_value *to, const struct schema_key *key)
 		put(to, EFFECTIVE_FILE, &key->configured, &key->configured_at);
 }
 
+/* An error at the place where the value is asked for. */
+static void
+refuse(struct resolver *r, const struct effective_value *to, const char *source, const char *what,
+       const char *why)
+{
+	struct diag_pos pos = {.file = source};
+
+	diag_error(r->diags, source ? &pos : &to->key->configured_at, "%s: %s: %s", to->key->name,
+		   what, why);
+}
+
 /* Text from outside any file; `source` names where it came from. */
 static void
 put_text(struct resolver *r, struct effective_value *to, enum effective_layer layer,
@@ -56,6 +67,31 @@ put_text(struct resolver *r, struct effective_value *to, enum effective_layer la
 			   "%s: expected text in UTF-8 without control characters", ctx.path);
 	else if (schema_decode_text(&ctx, to->key, text, &value))
 		put(to, layer, &value, &origin);
+}
+
+/* NULL: it is to be read now. */
+static const char *
+read_before(struct resolver *r, const char *path)
+{
+	for (size_t i = 0; i < r->input->file_count; i++)
+		if (!strcmp(r->input->files[i].path, path))
+			return arena_strdup(&r->effective->arena, r->input->files[i].text);
+	return NULL;
+}
+
+/* The text of a file; NULL after an error was added. */
+static const char *
+text_of_file(struct resolver *r, struct effective_value *to, const char *source, const char *path)
+{
+	char why[EFFECTIVE_WHY_BYTES] = "values in files are not read here";
+	const char *text = read_before(r, path);
+
+	if (!text && r->input->read_file)
+		text = r->input->read_file(path, &r->effective->arena, why);
+	to->file = (struct effective_file){arena_strdup(&r->effective->arena, path), text};
+	if (!text)
+		refuse(r, to, source, path, why);
+	return text;
 }
 
 /* ---- environment ---- */
@@ -91,6 +127,63 @@ lookup(const char *const *environment, const char *name)
 	return NULL;
 }
 
+/* Is NAME_FILE the variable of another key? */
+static bool
+is_a_keys(const struct resolver *r, const char *variable)
+{
+	char name[EFFECTIVE_ENV_BYTES];
+
+	for (size_t i = 0; i < r->effective->count; i++) {
+		effective_env_name(r->input->manifest->plugin, r->effective->values[i].key->name,
+				   name);
+		if (!strcmp(name, variable))
+			return true;
+	}
+	return false;
+}
+
+/* plugd.yaml says where the value is. */
+static void
+apply_source(struct resolver *r, struct effective_value *to)
+{
+	const struct schema_key *key = to->key;
+	const char *text = NULL;
+	char source[DIAG_LINE_BYTES / 2];
+
+	if (key->configured_file)
+		text = text_of_file(r, to, NULL, key->configured_file);
+	else if (key->configured_variable && r->input->environment)
+		text = lookup(r->input->environment, key->configured_variable);
+	if (!text) {
+		if (key->configured_variable)
+			refuse(r, to, NULL, key->configured_variable,
+			       "is not set in plugd's environment");
+		return;
+	}
+	snprintf(source, sizeof(source), "%s:%u:%u (%s %s)", key->configured_at.file,
+		 key->configured_at.line, key->configured_at.column,
+		 key->configured_file ? "file" : "environment",
+		 key->configured_file ? key->configured_file : key->configured_variable);
+	put_text(r, to, EFFECTIVE_FILE, source, text);
+}
+
+/* PLUGD_…_FILE: the path of a file that holds the value. */
+static void
+apply_file_variable(struct resolver *r, struct effective_value *to, const char *name)
+{
+	char variable[EFFECTIVE_ENV_BYTES + 8], source[EFFECTIVE_ENV_BYTES + 32];
+	const char *path, *text;
+
+	snprintf(variable, sizeof(variable), "%s_FILE", name);
+	path = lookup(r->input->environment, variable);
+	if (!path || is_a_keys(r, variable))
+		return;
+	snprintf(source, sizeof(source), "environment %s", variable);
+	text = text_of_file(r, to, source, path);
+	if (text)
+		put_text(r, to, EFFECTIVE_ENVIRONMENT, source, text);
+}
+
 static void
 apply_environment(struct resolver *r)
 {
@@ -101,8 +194,10 @@ apply_environment(struct resolver *r)
 
 		effective_env_name(r->input->manifest->plugin, to->key->name, name);
 		text = lookup(r->input->environment, name);
-		if (!text)
+		if (!text) {
+			apply_file_variable(r, to, name);
 			continue;
+		}
 		snprintf(source, sizeof(source), "environment %s", name);
 		put_text(r, to, EFFECTIVE_ENVIRONMENT, source, text);
 	}
@@ -121,6 +216,12 @@ warn_of_near_miss(struct resolver *r, const char *variable, size_t prefix)
 		return;
 	memcpy(name, variable, length);
 	name[length] = '\0';
+	if (length > 5 && !strcmp(name + length - 5, "_FILE")) {
+		name[length - 5] = '\0'; /* of a key: it is used; else it is as near as that */
+		if (is_a_keys(r, name))
+			return;
+		name[length - 5] = '_';
+	}
 	suggest_start(&suggest, name + prefix);
 	for (size_t i = 0; i < r->effective->count; i++)
 		suggest_offer(&suggest, r->effective->values[i].key->name);
@@ -175,6 +276,27 @@ apply_set(struct resolver *r, const char *assignment)
 		schema_unknown_key(&r->input->manifest->config, r->diags, &pos, key);
 }
 
+/* ---- config set ---- */
+
+static void
+apply_runtime(struct resolver *r, const struct runtime_value *value)
+{
+	const struct manifest *manifest = r->input->manifest;
+	struct effective_value *to = find(r->effective, value->key);
+	char origin[RUNTIME_ORIGIN_BYTES];
+	size_t errors = r->diags->errors;
+	struct diag_pos pos = {.file = origin};
+
+	runtime_origin(value, origin);
+	if (to)
+		put_text(r, to, EFFECTIVE_RUNTIME, origin, value->text);
+	else
+		schema_unknown_key(&manifest->config, r->diags, &pos, value->key);
+	if (r->diags->errors != errors && value->number)
+		diag_note(r->diags, &pos, "to take it back: plugctl config unset %s %s",
+			  manifest->plugin, value->key);
+}
+
 /* ---- all of it ---- */
 
 static void
@@ -220,10 +342,16 @@ resolve(struct resolver *r)
 {
 	for (size_t i = 0; i < r->effective->count; i++)
 		start_value(&r->effective->values[i], &r->input->manifest->config.keys[i]);
+	for (size_t i = 0; i < r->effective->count; i++)
+		if (r->effective->values[i].key->configured_file ||
+		    r->effective->values[i].key->configured_variable)
+			apply_source(r, &r->effective->values[i]);
 	check_environment(r);
 	apply_environment(r);
 	for (size_t i = 0; i < r->input->set_count; i++)
 		apply_set(r, r->input->set[i]);
+	for (size_t i = 0; i < r->input->runtime_count; i++)
+		apply_runtime(r, &r->input->runtime[i]);
 	check_required(r);
 	check_size(r);
 }
@@ -278,12 +406,28 @@ effective_origin(const struct effective_value *value, char *buffer, size_t size)
 		snprintf(buffer, size, "default");
 		break;
 	case EFFECTIVE_FILE:
+		if (!value->origin.line) { /* the file says where it is */
+			snprintf(buffer, size, "%s", value->origin.file);
+			break;
+		}
 		snprintf(buffer, size, "%s:%u:%u", value->origin.file, value->origin.line,
 			 value->origin.column);
 		break;
 	default:
 		snprintf(buffer, size, "%s", value->origin.file);
 	}
+}
+
+const char *
+effective_layer_name(enum effective_layer layer)
+{
+	static const char *const names[EFFECTIVE_LAYERS] = {
+		[EFFECTIVE_UNSET] = "unset", [EFFECTIVE_MANIFEST] = "manifest",
+		[EFFECTIVE_FILE] = "file",   [EFFECTIVE_ENVIRONMENT] = "environment",
+		[EFFECTIVE_SET] = "start",   [EFFECTIVE_RUNTIME] = "runtime",
+	};
+
+	return names[layer];
 }
 
 const char *

@@ -19,6 +19,15 @@ enter_item(struct field_ctx *ctx, size_t index)
 	return mark;
 }
 
+bool
+field_strings_have(const struct field_strings *strings, const char *text)
+{
+	for (size_t i = 0; i < strings->count; i++)
+		if (!strcmp(strings->items[i], text))
+			return true;
+	return false;
+}
+
 static void
 list_decode(struct field_ctx *ctx, const struct field *field, const struct field *item,
 	    const struct yaml_node *node, void *dest)
@@ -37,7 +46,8 @@ list_decode(struct field_ctx *ctx, const struct field *field, const struct field
 		item->type->decode(ctx, item, child, &items[index]);
 		for (size_t i = 0; item->names && items[index] && i < index; i++)
 			if (items[i] && !strcmp(items[i], items[index]))
-				field_error(ctx, child, "\"%s\" is listed twice", items[index]);
+				field_error(ctx, child, "\"%s\" is listed twice; expected it once",
+					    items[index]);
 		field_leave(ctx, mark);
 	}
 	if (ctx->diags->errors == errors)
@@ -254,7 +264,8 @@ unknown_entry(struct field_ctx *ctx, const struct field *field, const struct fie
 
 		suggest_offer(&suggest, *(const char **)(void *)entry);
 	}
-	diag_error(ctx->diags, &pos, "%s: the manifest has no \"%.64s\"%s%s%s", ctx->path,
+	diag_error(ctx->diags, &pos,
+		   "%s: the manifest has no \"%.64s\"; expected one that it has%s%s%s", ctx->path,
 		   child->key, suggest.best ? "; did you mean \"" : "",
 		   suggest.best ? suggest.best : "", suggest.best ? "\"?" : "");
 }

@@ -70,6 +70,8 @@ field_refuse(struct field_ctx *ctx, const struct field *field, const struct yaml
 	field_error(ctx, node, "expected %s; found %s%s%s%s%s%s%s", expected, found,
 		    detail ? " (" : "", detail ? detail : "", detail ? ")" : "",
 		    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+	if (field->flags & FIELD_SECRET)
+		diag_hide(ctx->diags);
 }
 
 bool
@@ -163,19 +165,42 @@ may_set(const struct field_ctx *ctx, const struct field *field)
 	       field->flags & FIELD_OVERRIDE;
 }
 
+/* "a, b, c" of the keys that may be there, cut where there are many. */
+static void
+list_keys(struct field_ctx *ctx, const struct field_table *table, char *text, size_t size)
+{
+	size_t used = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < table->count; i++) {
+		const char *key = table->fields[i].key;
+
+		if (!may_set(ctx, &table->fields[i]))
+			continue;
+		if (used + strlen(key) + 8 > size) {
+			snprintf(text + used, size - used, ", …");
+			return;
+		}
+		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", key);
+	}
+}
+
 static void
 unknown_key(struct field_ctx *ctx, const struct field_table *table, const struct yaml_node *node)
 {
 	struct diag_pos pos = field_key_pos(ctx, node);
+	char expected[256];
 	struct suggest suggest;
 
+	list_keys(ctx, table, expected, sizeof(expected));
 	suggest_start(&suggest, node->key);
 	for (size_t i = 0; i < table->count; i++)
 		if (may_set(ctx, &table->fields[i]))
 			suggest_offer(&suggest, table->fields[i].key);
 	diag_error(ctx->diags, &pos, "unknown key \"%.64s\"%s%s%s%s%s", node->key,
-		   *ctx->path ? " in " : "", ctx->path, suggest.best ? "; did you mean \"" : "",
-		   suggest.best ? suggest.best : "", suggest.best ? "\"?" : "");
+		   *ctx->path ? " in " : "", ctx->path,
+		   suggest.best ? "; did you mean \"" : "; expected one of ",
+		   suggest.best ? suggest.best : expected, suggest.best ? "\"?" : "");
 }
 
 static bool
@@ -202,9 +227,10 @@ refuse_unsupported(struct field_ctx *ctx, const struct yaml_node *node)
 		return;
 	yaml_found(node, found);
 	ctx->not_yet++;
-	diag_error(ctx->diags, &pos, "not supported yet: %s (%s): found %s; for now %s%s%s",
-		   ctx->path, row->what, found, row->only ? "write " : "leave it out",
-		   row->only ? row->only : "", row->only ? " or leave it out" : "");
+	diag_error(ctx->diags, &pos,
+		   "not supported yet: %s (%s): found %s; expected %s%sthat it is left out",
+		   ctx->path, row->what, found, row->only ? row->only : "",
+		   row->only ? ", or " : "");
 }
 
 static void
@@ -253,7 +279,7 @@ decode_key(struct field_ctx *ctx, const struct field_table *table, const struct 
 
 		diag_error(ctx->diags, &pos,
 			   "%s: \"%s\" belongs to the plugin's manifest and "
-			   "cannot be overridden",
+			   "cannot be overridden; expected a key that plugd.yaml may set",
 			   ctx->path, node->key);
 		return;
 	}
@@ -274,7 +300,8 @@ check_required(struct field_ctx *ctx, const struct field_table *table, const str
 	for (size_t i = 0; i < table->count && !ctx->overriding; i++) {
 		const struct field *field = &table->fields[i];
 
-		if (!(field->flags & FIELD_REQUIRED) || yaml_get(node, field->key))
+		if (!(field->flags & FIELD_REQUIRED) || yaml_get(node, field->key) ||
+		    (ctx->implied && !strcmp(ctx->implied, field->key)))
 			continue;
 		field->type->expect(field, expected);
 		field_error(ctx, node, "missing key \"%s\": expected %s", field->key, expected);

@@ -110,8 +110,9 @@ struct field_ctx {
 	const struct field_origin **origins; /* where to add; NULL: nobody asks */
 	char path[FIELD_PATH_BYTES];         /* of the value in hand, for messages */
 	size_t path_length;
-	size_t not_yet;     /* errors so far that said "not supported yet" */
-	size_t root_length; /* the part of `path` before the table's own root */
+	size_t not_yet;      /* errors so far that said "not supported yet" */
+	size_t root_length;  /* the part of `path` before the table's own root */
+	const char *implied; /* a required key that may be left out all the same; NULL: none is */
 };
 
 /* ---- values in structs ---- */
@@ -120,6 +121,8 @@ struct field_strings {
 	const char *const *items;
 	size_t count;
 };
+
+bool field_strings_have(const struct field_strings *strings, const char *text);
 
 struct field_pair {
 	const char *name, *value;

@@ -14,21 +14,37 @@ struct step {
 	{                              \
 		true, SS_##state, (fx) \
 	}
+#define R(state, fx)                   \
+	{                              \
+		true, RS_##state, (fx) \
+	}
 
 /* clang-format off */
 static const struct step process_table[PS_COUNT][PE_COUNT] = {
 	[PS_STARTING] = {
+		[PE_TEST]    = P(TESTING, PX(PROBE) | PX(ARM)),
 		[PE_READY]   = P(READY, PX(DISARM) | PX(ROUTE)),
 		[PE_FAILED]  = P(STOPPING, PX(ARM)),
 		[PE_STOP]    = P(TERMINATING, PX(TERM) | PX(ARM)),
 		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_DYING]   = P(STARTING, 0),
+		[PE_TIMEOUT] = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_EXITED]  = P(GONE, PX(DISARM) | PX(RELEASE)),
+	},
+	[PS_TESTING] = {
+		[PE_READY]   = P(READY, PX(DISARM) | PX(ROUTE)),
+		[PE_FAILED]  = P(TERMINATING, PX(TERM) | PX(ARM)),
+		[PE_STOP]    = P(DRAINING, PX(DRAIN) | PX(ARM)),
+		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_DYING]   = P(TESTING, 0),
 		[PE_TIMEOUT] = P(KILLING, PX(KILL) | PX(ARM)),
 		[PE_EXITED]  = P(GONE, PX(DISARM) | PX(RELEASE)),
 	},
 	[PS_READY] = {
-		[PE_FAILED]  = P(TERMINATING, PX(TERM) | PX(ARM)),
+		[PE_FAILED]  = P(TERMINATING, PX(TERM) | PX(ARM) | PX(VACATE)),
 		[PE_STOP]    = P(DRAINING, PX(DRAIN) | PX(ARM)),
-		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM) | PX(VACATE)),
+		[PE_DYING]   = P(STOPPING, PX(ARM) | PX(VACATE)),
 		[PE_DRAINED] = P(READY, 0),
 		[PE_EXITED]  = P(GONE, PX(RELEASE)),
 	},
@@ -36,6 +52,7 @@ static const struct step process_table[PS_COUNT][PE_COUNT] = {
 		[PE_FAILED]  = P(TERMINATING, PX(TERM) | PX(ARM)),
 		[PE_STOP]    = P(DRAINING, 0),
 		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_DYING]   = P(DRAINING, 0),
 		[PE_DRAINED] = P(STOPPING, PX(STOP) | PX(ARM)),
 		[PE_TIMEOUT] = P(STOPPING, PX(STOP) | PX(ARM)),
 		[PE_EXITED]  = P(GONE, PX(DISARM) | PX(RELEASE)),
@@ -44,6 +61,7 @@ static const struct step process_table[PS_COUNT][PE_COUNT] = {
 		[PE_FAILED]  = P(STOPPING, 0),
 		[PE_STOP]    = P(STOPPING, 0),
 		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_DYING]   = P(STOPPING, 0),
 		[PE_DRAINED] = P(STOPPING, 0),
 		[PE_TIMEOUT] = P(TERMINATING, PX(TERM) | PX(ARM)),
 		[PE_EXITED]  = P(GONE, PX(DISARM) | PX(RELEASE)),
@@ -53,6 +71,7 @@ static const struct step process_table[PS_COUNT][PE_COUNT] = {
 		[PE_FAILED]  = P(TERMINATING, 0),
 		[PE_STOP]    = P(TERMINATING, 0),
 		[PE_KILL]    = P(KILLING, PX(KILL) | PX(ARM)),
+		[PE_DYING]   = P(TERMINATING, 0),
 		[PE_DRAINED] = P(TERMINATING, 0),
 		[PE_TIMEOUT] = P(KILLING, PX(KILL) | PX(ARM)),
 		[PE_EXITED]  = P(GONE, PX(DISARM) | PX(RELEASE)),
@@ -62,6 +81,7 @@ static const struct step process_table[PS_COUNT][PE_COUNT] = {
 		[PE_FAILED]  = P(KILLING, 0),
 		[PE_STOP]    = P(KILLING, 0),
 		[PE_KILL]    = P(KILLING, 0),
+		[PE_DYING]   = P(KILLING, 0),
 		[PE_DRAINED] = P(KILLING, 0),
 		[PE_TIMEOUT] = P(STUCK, PX(STUCK)),
 		[PE_EXITED]  = P(GONE, PX(DISARM) | PX(RELEASE)),
@@ -69,6 +89,7 @@ static const struct step process_table[PS_COUNT][PE_COUNT] = {
 	[PS_STUCK] = {
 		[PE_STOP]    = P(STUCK, 0),
 		[PE_KILL]    = P(STUCK, PX(KILL)),
+		[PE_DYING]   = P(STUCK, 0),
 		[PE_DRAINED] = P(STUCK, 0),
 		[PE_EXITED]  = P(GONE, PX(RELEASE)),
 	},
@@ -76,36 +97,43 @@ static const struct step process_table[PS_COUNT][PE_COUNT] = {
 
 static const struct step slot_table[SS_COUNT][SE_COUNT] = {
 	[SS_STOPPED] = {
-		[SE_START]   = S(STARTING, SX(FORGIVE) | SX(SPAWN)),
+		[SE_START]   = S(STARTING, SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
 		[SE_STOP]    = S(STOPPED, SX(SETTLE)),
-		[SE_RESTART] = S(STARTING, SX(FORGIVE) | SX(SPAWN)),
+		[SE_RESTART] = S(STARTING, SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
+		[SE_TAKEN]   = S(READY, SX(FORGIVE) | SX(SETTLE)),
 	},
 	[SS_STARTING] = {
 		[SE_START]	 = S(STARTING, 0),
 		[SE_STOP]	 = S(STOPPING, SX(STOP_PROCESS)),
-		[SE_RESTART]	 = S(RESTARTING, SX(FORGIVE) | SX(STOP_PROCESS)),
+		[SE_RESTART]	 = S(RESTARTING, SX(FORGIVE) | SX(REOPEN) | SX(STOP_PROCESS)),
 		[SE_READY]	 = S(READY, SX(SETTLE)),
+		[SE_TAKEN]	 = S(READY, SX(SETTLE)),
 		[SE_GONE_RETRY]	 = S(BACKOFF, SX(ARM)),
 		[SE_GONE_DONE]	 = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
 		[SE_GONE_FAILED] = S(FAILED, SX(ABANDON) | SX(SETTLE)),
+		[SE_GONE_BACK]	 = S(STARTING, SX(SPAWN)),
 		[SE_GONE_EXCESS] = S(QUARANTINED, SX(ABANDON) | SX(SETTLE)),
 	},
 	[SS_READY] = {
 		[SE_START]	 = S(READY, SX(SETTLE)),
 		[SE_STOP]	 = S(STOPPING, SX(STOP_PROCESS)),
-		[SE_RESTART]	 = S(RESTARTING, SX(FORGIVE) | SX(STOP_PROCESS)),
+		[SE_RESTART]	 = S(RESTARTING, SX(FORGIVE) | SX(REOPEN) | SX(STOP_PROCESS)),
+		[SE_TAKEN]	 = S(READY, 0),
+		[SE_LENT]	 = S(BACKOFF, SX(ARM)),
 		[SE_GONE_RETRY]	 = S(BACKOFF, SX(ARM)),
 		[SE_GONE_DONE]	 = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
 		[SE_GONE_FAILED] = S(FAILED, SX(ABANDON) | SX(SETTLE)),
+		[SE_GONE_BACK]	 = S(STARTING, SX(SPAWN)),
 		[SE_GONE_EXCESS] = S(QUARANTINED, SX(ABANDON) | SX(SETTLE)),
 	},
 	[SS_STOPPING] = {
-		[SE_START]	 = S(RESTARTING, SX(FORGIVE)),
+		[SE_START]	 = S(RESTARTING, SX(FORGIVE) | SX(REOPEN)),
 		[SE_STOP]	 = S(STOPPING, 0),
-		[SE_RESTART]	 = S(RESTARTING, SX(FORGIVE)),
+		[SE_RESTART]	 = S(RESTARTING, SX(FORGIVE) | SX(REOPEN)),
 		[SE_GONE_RETRY]	 = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
 		[SE_GONE_DONE]	 = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
 		[SE_GONE_FAILED] = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
+		[SE_GONE_BACK]	 = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
 		[SE_GONE_EXCESS] = S(STOPPED, SX(ABANDON) | SX(SETTLE)),
 	},
 	[SS_RESTARTING] = {
@@ -115,23 +143,64 @@ static const struct step slot_table[SS_COUNT][SE_COUNT] = {
 		[SE_GONE_RETRY]	 = S(STARTING, SX(SPAWN)),
 		[SE_GONE_DONE]	 = S(STARTING, SX(SPAWN)),
 		[SE_GONE_FAILED] = S(STARTING, SX(SPAWN)),
+		[SE_GONE_BACK]	 = S(STARTING, SX(SPAWN)),
 		[SE_GONE_EXCESS] = S(STARTING, SX(SPAWN)),
 	},
 	[SS_BACKOFF] = {
-		[SE_START]   = S(STARTING, SX(DISARM) | SX(SPAWN)),
+		[SE_START]   = S(STARTING, SX(DISARM) | SX(REOPEN) | SX(SPAWN)),
 		[SE_STOP]    = S(STOPPED, SX(DISARM) | SX(ABANDON) | SX(SETTLE)),
-		[SE_RESTART] = S(STARTING, SX(DISARM) | SX(FORGIVE) | SX(SPAWN)),
+		[SE_RESTART] = S(STARTING, SX(DISARM) | SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
+		[SE_TAKEN]   = S(READY, SX(DISARM) | SX(SETTLE)),
 		[SE_TIMEOUT] = S(STARTING, SX(SPAWN)),
 	},
 	[SS_FAILED] = {
-		[SE_START]   = S(STARTING, SX(FORGIVE) | SX(SPAWN)),
+		[SE_START]   = S(STARTING, SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
 		[SE_STOP]    = S(STOPPED, SX(SETTLE)),
-		[SE_RESTART] = S(STARTING, SX(FORGIVE) | SX(SPAWN)),
+		[SE_RESTART] = S(STARTING, SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
+		[SE_TAKEN]   = S(READY, SX(FORGIVE) | SX(SETTLE)),
 	},
 	[SS_QUARANTINED] = {
-		[SE_START]   = S(STARTING, SX(FORGIVE) | SX(SPAWN)),
+		[SE_START]   = S(STARTING, SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
 		[SE_STOP]    = S(STOPPED, SX(SETTLE)),
-		[SE_RESTART] = S(STARTING, SX(FORGIVE) | SX(SPAWN)),
+		[SE_RESTART] = S(STARTING, SX(FORGIVE) | SX(REOPEN) | SX(SPAWN)),
+		[SE_TAKEN]   = S(READY, SX(FORGIVE) | SX(SETTLE)),
+	},
+};
+
+static const struct step reload_table[RS_COUNT][RE_COUNT] = {
+	[RS_IDLE] = {
+		[RE_BESIDE]  = R(BESIDE, RX(SPAWN)),
+		[RE_INSTEAD] = R(VACATING, RX(VACATE)),
+		[RE_PAUSED]  = R(ALONE, RX(TAKE_UP)),
+		[RE_CANCEL]  = R(IDLE, 0),
+	},
+	[RS_BESIDE] = {
+		[RE_READY]    = R(DRAINING, RX(SWITCH)),
+		[RE_NEW_GONE] = R(IDLE, RX(ROLLED_BACK)),
+		[RE_OLD_GONE] = R(BESIDE, 0),
+		[RE_CANCEL]   = R(IDLE, RX(END_NEW) | RX(ROLLED_BACK)),
+	},
+	[RS_VACATING] = {
+		[RE_OLD_GONE] = R(ALONE, 0),
+		[RE_CANCEL]   = R(IDLE, RX(ROLLED_BACK)),
+	},
+	[RS_ALONE] = {
+		[RE_READY]    = R(SETTLING, RX(DONE)),
+		[RE_NEW_GONE] = R(IDLE, RX(RETURN) | RX(ROLLED_BACK)),
+		[RE_CANCEL]   = R(IDLE, RX(ROLLED_BACK)),
+	},
+	[RS_DRAINING] = {
+		[RE_NEW_GONE] = R(IDLE, RX(RETURN) | RX(ROLLED_BACK)),
+		[RE_OLD_GONE] = R(SETTLING, RX(DONE)),
+		[RE_CANCEL]   = R(IDLE, RX(ROLLED_BACK)),
+	},
+	[RS_SETTLING] = {
+		[RE_BESIDE]   = R(BESIDE, RX(SPAWN)),
+		[RE_INSTEAD]  = R(VACATING, RX(VACATE)),
+		[RE_PAUSED]   = R(ALONE, RX(TAKE_UP)),
+		[RE_NEW_GONE] = R(IDLE, RX(RETURN) | RX(ROLLED_BACK)),
+		[RE_CANCEL]   = R(IDLE, 0),
+		[RE_TIMEOUT]  = R(IDLE, 0),
 	},
 };
 
@@ -164,6 +233,19 @@ lc_slot_step(enum slot_state state, enum slot_event event, enum slot_state *ret_
 }
 
 bool
+lc_reload_step(enum reload_state state, enum reload_event event, enum reload_state *ret_next,
+	       uint32_t *ret_effects)
+{
+	const struct step *step = &reload_table[state][event];
+
+	if (!step->legal)
+		return false;
+	*ret_next = (enum reload_state)step->next;
+	*ret_effects = step->effects;
+	return true;
+}
+
+bool
 lc_process_has_deadline(enum process_state state)
 {
 	return process_table[state][PE_TIMEOUT].legal;
@@ -182,6 +264,9 @@ static const struct entry process_effects[] = {LC_PROCESS_EFFECT_MAP(ENTRY_SIMPL
 static const struct entry slot_states[] = {LC_SLOT_STATE_MAP(ENTRY_STATE)};
 static const struct entry slot_events[] = {LC_SLOT_EVENT_MAP(ENTRY_SIMPLE)};
 static const struct entry slot_effects[] = {LC_SLOT_EFFECT_MAP(ENTRY_SIMPLE)};
+static const struct entry reload_states[] = {LC_RELOAD_STATE_MAP(ENTRY_SIMPLE)};
+static const struct entry reload_events[] = {LC_RELOAD_EVENT_MAP(ENTRY_SIMPLE)};
+static const struct entry reload_effects[] = {LC_RELOAD_EFFECT_MAP(ENTRY_SIMPLE)};
 
 const char *
 lc_process_word(enum process_state state)
@@ -211,6 +296,18 @@ const char *
 lc_slot_event_name(enum slot_event event)
 {
 	return slot_events[event].name;
+}
+
+const char *
+lc_reload_state_name(enum reload_state state)
+{
+	return reload_states[state].name;
+}
+
+const char *
+lc_reload_event_name(enum reload_event event)
+{
+	return reload_events[event].name;
 }
 
 struct machine {
@@ -274,7 +371,11 @@ lc_print_markdown(FILE *out)
 		PS_COUNT,      PE_COUNT,       PX_BIT_COUNT,   &process_table[0][0]};
 	const struct machine slot = {"Its slot", slot_states, slot_events,  slot_effects,
 				     SS_COUNT,   SE_COUNT,    SX_BIT_COUNT, &slot_table[0][0]};
+	const struct machine reload = {"A reload",     reload_states,      reload_events,
+				       reload_effects, RS_COUNT,           RE_COUNT,
+				       RX_BIT_COUNT,   &reload_table[0][0]};
 
 	print_machine(out, &process);
 	print_machine(out, &slot);
+	print_machine(out, &reload);
 }

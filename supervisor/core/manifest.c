@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/manifest_check.h"
 #include "core/manifest_types.h"
 #include "core/unsupported.h"
 
@@ -54,6 +55,8 @@ static const struct field backoff_fields[] = {
 static const struct field_table backoff_table =
 	FIELD_TABLE(struct manifest_backoff, backoff_fields);
 
+static const char *const log_level_words[] = {"debug", "info", "warning", "error", NULL};
+
 static const struct field run_fields[] = {
 	FIELD(struct manifest_run, "autostart", autostart, bool, .fallback = "true",
 	      .help = "Start together with plugd."),
@@ -75,17 +78,58 @@ static const struct field run_fields[] = {
 	      .max = DAY_MS, .fallback = "10s",
 	      .help = "For calls in flight to end, and again for the process, before SIGKILL."),
 	FIELD(struct manifest_run, "watch", watch, bool, .fallback = "false",
-	      .help = "Reload when a file of the plugin changes."),
+	      .help = "Reload when the manifest, the program, or an argument that is a file "
+		      "changes; false also where plugd.yaml says watch."),
 	FIELD(struct manifest_run, "user", user, string, .min = 1, .max = 32,
 	      .help = "User to run as."),
+	FIELD(struct manifest_run, "spin_us", spin_us, int, .min = 0, .max = 10000,
+	      .fallback = "50",
+	      .help = "Longest time in microseconds that it looks for the next call on a channel "
+		      "before it sleeps; 0: never.  PLUG_SPIN_US in env goes first."),
 	FIELD(struct manifest_run, "env", env, pairs, .names = &field_env_names, .max = 256,
 	      .help = "Environment variables of the process."),
+	FIELD(struct manifest_run, "env_inherit", env_inherit, strings, .names = &field_env_names,
+	      .max = 256,
+	      .help = "Names that it gets of plugd's own environment; when left out, all but "
+		      "plugd's secrets."),
+	FIELD(struct manifest_run, "log_level", log_level, word, .words = log_level_words,
+	      .fallback = "info",
+	      .help = "Least level of its log calls that is kept; what it prints always is."),
+	FIELD(struct manifest_run, "under", under, strings, .max = 64,
+	      .help = "A program and its arguments that is started with the plugin's program and "
+		      "arguments behind them: [gdb, --args], [valgrind]."),
+	FIELD(struct manifest_run, "debug", debug, bool, .fallback = "false",
+	      .help = "It is being debugged: start_timeout and the probe's timeout last a week, "
+		      "calls have no deadline but their caller's, no sign of life is missed."),
 };
 static const struct field_table run_table = FIELD_TABLE(struct manifest_run, run_fields);
 
+static const char *const system_calls_words[] = {
+	[MANIFEST_CALLS_ALL] = "all", [MANIFEST_CALLS_DEFAULT] = "default", NULL};
+
+static const struct field sandbox_fields[] = {
+	FIELD(struct manifest_sandbox, "read", read, paths, .max = 64,
+	      .help = "Folders and files that it may read.  When this or write is given it sees "
+		      "nothing else but its own folder and what every program needs (/usr, /etc, "
+		      "/proc, /sys, /dev)."),
+	FIELD(struct manifest_sandbox, "write", write, paths, .max = 64,
+	      .help = "Folders and files that it may read and write."),
+	FIELD(struct manifest_sandbox, "system_calls", system_calls, word,
+	      .words = system_calls_words, .fallback = "all",
+	      .help = "default: without those that change the machine or look into other "
+		      "processes (mount, ptrace, bpf, …)."),
+	FIELD(struct manifest_sandbox, "new_privileges", new_privileges, bool, .fallback = "false",
+	      .help = "Whether set-user-ID programs work in it."),
+};
+static const struct field_table sandbox_table =
+	FIELD_TABLE(struct manifest_sandbox, sandbox_fields);
+
 static const struct field probe_fields[] = {
 	FIELD(struct manifest_probe, "method", method, name, .names = &field_identifiers,
-	      .flags = FIELD_REQUIRED, .help = "Method that is called."),
+	      .flags = FIELD_REQUIRED,
+	      .help = "Method that is called, with an empty payload; it must succeed.  Before the "
+		      "process takes calls, then at every interval; it is replaced after three "
+		      "failures in a row."),
 	FIELD(struct manifest_probe, "interval", interval_ms, duration_ms, .min = 100,
 	      .max = DAY_MS, .fallback = "30s", .help = "Time between two probes."),
 	FIELD(struct manifest_probe, "timeout", timeout_ms, duration_ms, .min = 1, .max = HOUR_MS,
@@ -93,17 +137,78 @@ static const struct field probe_fields[] = {
 };
 static const struct field_table probe_table = FIELD_TABLE(struct manifest_probe, probe_fields);
 
+static const char *const hang_call_words[] = {
+	[HANG_CALL_REPORT] = "report", [HANG_CALL_KILL] = "kill", NULL};
+static const char *const hang_ping_words[] = {
+	[HANG_PING_KILL] = "kill", [HANG_PING_REPORT] = "report", NULL};
+static const char *const hang_stopped_words[] = {[HANG_STOPPED_CONTINUE] = "continue",
+						 [HANG_STOPPED_WAIT] = "wait",
+						 [HANG_STOPPED_KILL] = "kill",
+						 NULL};
+static const char *const hang_traced_words[] = {
+	[HANG_TRACED_WAIT] = "wait", [HANG_TRACED_KILL] = "kill", NULL};
+
+static const struct field hang_fields[] = {
+	FIELD(struct manifest_hang, "call", call, word, .words = hang_call_words,
+	      .fallback = "report",
+	      .help = "A handler goes on past its call's deadline and hang.grace.  report: the "
+		      "process is left alone, others of its handlers may be well; kill: it is "
+		      "replaced."),
+	FIELD(struct manifest_hang, "grace", grace_ms, duration_ms, .min = 0, .max = DAY_MS,
+	      .fallback = "2s",
+	      .help = "For a handler to end after its call's deadline, when it was cancelled."),
+	FIELD(struct manifest_hang, "ping", ping, word, .words = hang_ping_words,
+	      .fallback = "kill",
+	      .help = "The process gives no sign of life and does not answer a PING.  kill: it is "
+		      "replaced; report: it gets calls again when it shows life."),
+	FIELD(struct manifest_hang, "ping_timeout", ping_timeout_ms, duration_ms, .min = 100,
+	      .max = DAY_MS, .fallback = "5s",
+	      .help = "Time for the answer to a PING, and for a stopped process to show life "
+		      "after SIGCONT."),
+	FIELD(struct manifest_hang, "stopped", stopped, word, .words = hang_stopped_words,
+	      .fallback = "continue",
+	      .help = "The process is stopped (SIGSTOP).  continue: it gets SIGCONT, and is "
+		      "replaced if that does not help; wait: whoever stopped it lets it go on; "
+		      "kill: it is replaced after hang.ping_timeout."),
+	FIELD(struct manifest_hang, "traced", traced, word, .words = hang_traced_words,
+	      .fallback = "wait",
+	      .help = "A debugger holds the process, or valgrind slows it.  wait: none of plugd's "
+		      "deadlines ends it; kill: it is treated like any other."),
+};
+static const struct field_table hang_table = FIELD_TABLE(struct manifest_hang, hang_fields);
+
 static const struct field requires_fields[] = {
 	FIELD(struct manifest_requires, "host", host, host, .help = "Versions of plugd."),
 	FIELD(struct manifest_requires, "plugins", plugins, requirements, .max = 64,
 	      .help = "Plugins that are started before this one."),
+	FIELD(struct manifest_requires, "capabilities", capabilities, strings,
+	      .names = &field_identifiers, .max = 64,
+	      .help = "Capabilities of other plugins; one that provides it is started before this "
+		      "one."),
 	FIELD(struct manifest_requires, "programs", programs, strings, .names = &field_programs,
 	      .max = 64, .help = "Programs that must be installed."),
 };
 static const struct field_table requires_table =
 	FIELD_TABLE(struct manifest_requires, requires_fields);
 
-static void check_together(struct field_ctx *ctx, const struct yaml_node *node, void *dest);
+static const struct field environment_fields[] = {
+	FIELD(struct manifest_environment, "python", python, path,
+	      .help = "A requirements file in the plugin's folder: a virtual environment .venv is "
+		      "made there, with these packages, when it is installed."),
+	FIELD(struct manifest_environment, "timeout", timeout_ms, duration_ms, .min = 1000,
+	      .max = 24 * 3600 * INT64_C(1000), .fallback = "10m",
+	      .help = "The longest that making it may take."),
+};
+static const struct field_table environment_table =
+	FIELD_TABLE(struct manifest_environment, environment_fields);
+
+static bool
+is_model(const char *text)
+{
+	return *text && strlen(text) <= 255;
+}
+
+static const struct field_names model_names = {.ok = is_model, .expected = "the name of a model"};
 
 static const struct field manifest_fields[] = {
 	FIELD(struct manifest, "plugin", plugin, name, .names = &field_plugin_names,
@@ -114,7 +219,8 @@ static const struct field manifest_fields[] = {
 	      .flags = FIELD_REQUIRED, .help = "The contract it fulfils."),
 	FIELD(struct manifest, "exec", exec, strings, .min = 1, .max = 64, .flags = FIELD_REQUIRED,
 	      .help = "Program and arguments; a program with a / is relative to the manifest's "
-		      "folder, one without is looked for in PATH."),
+		      "folder, one without is looked for in PATH.  A single file that holds its "
+		      "own manifest may leave it out: then it is what is executed."),
 	FIELD(struct manifest, "description", description, string, .max = 4096,
 	      .help = "What it does, for people."),
 	FIELD(struct manifest, "author", author, string, .max = 256, .help = "Who wrote it."),
@@ -126,6 +232,12 @@ static const struct field manifest_fields[] = {
 	      .help = "A word to group plugins by."),
 	FIELD(struct manifest, "tags", tags, strings, .names = &field_identifiers, .max = 32,
 	      .help = "Words to find it by."),
+	FIELD(struct manifest, "provider", provider, name, .names = &field_identifiers,
+	      .help = "Of a provider: whose service it speaks to (openai, anthropic, ollama, …), "
+		      "to "
+		      "find it by."),
+	FIELD(struct manifest, "models", models, strings, .names = &model_names, .max = 256,
+	      .help = "Names of the models that it offers, to find it by."),
 	FIELD(struct manifest, "created", created, date, .help = "When it was first made."),
 	FIELD(struct manifest, "updated", updated, date, .help = "When it was last changed."),
 	FIELD(struct manifest, "priority", priority, priority, .fallback = "normal",
@@ -135,6 +247,8 @@ static const struct field manifest_fields[] = {
 	      .help = "Capabilities: a list, or { shared: [..], exclusive: [..] }."),
 	FIELD(struct manifest, "requires", requires, section, .table = &requires_table,
 	      .help = "What has to be there."),
+	FIELD(struct manifest, "environment", environment, section, .table = &environment_table,
+	      .help = "What is made for it when it is installed."),
 	FIELD(struct manifest, "config", config, schema, .flags = FIELD_OVERRIDE,
 	      .help = "The keys of its configuration."),
 	FIELD(struct manifest, "methods", methods, entries, .table = &method_table,
@@ -144,70 +258,41 @@ static const struct field manifest_fields[] = {
 	      .flags = FIELD_OVERRIDE, .help = "Limits of an instance."),
 	FIELD(struct manifest, "run", run, section, .table = &run_table, .flags = FIELD_OVERRIDE,
 	      .help = "How it is run."),
+	FIELD(struct manifest, "sandbox", sandbox, section, .table = &sandbox_table,
+	      .flags = FIELD_OVERRIDE, .help = "What is kept from it."),
 	FIELD(struct manifest, "probe", probe, section, .table = &probe_table,
 	      .flags = FIELD_OVERRIDE, .help = "A call that shows that it is well."),
+	FIELD(struct manifest, "hang", hang, section, .table = &hang_table, .flags = FIELD_OVERRIDE,
+	      .help = "What is done about a process that hangs or is stopped."),
 	FIELD(struct manifest, "conflicts", conflicts, strings, .names = &field_plugin_names,
 	      .max = 64, .help = "Plugins that cannot run beside it."),
+	FIELD(struct manifest, "commands", commands, entries, .table = &command_table,
+	      .names = &field_command_names, .max = COMMANDS_MAX,
+	      .help = "Commands that it adds to plugctl, by name."),
 	FIELD(struct manifest, "permissions", permissions, permissions, .max = 64,
 	      .flags = FIELD_OVERRIDE,
 	      .help = "What its instances may do beyond calling plugins they were given."),
 };
 
 const struct field_table manifest_table =
-	FIELD_TABLE(struct manifest, manifest_fields, .check = check_together);
-
-/* ---- what only several values together can get wrong ---- */
-
-static void
-error_at(struct field_ctx *ctx, const struct yaml_node *node, const struct manifest *manifest,
-	 const char *path, const char *message)
-{
-	const struct diag_pos *origin = fields_origin(manifest->origins, path);
-	struct diag_pos pos = origin ? *origin : field_pos(ctx, node);
-
-	diag_error(ctx->diags, &pos, "%s: %s", path, message);
-}
-
-static void
-check_requirements(struct field_ctx *ctx, const struct manifest *m)
-{
-	for (size_t i = 0; m->plugin && i < m->requires.plugins.count; i++) {
-		const struct manifest_requirement *requirement = &m->requires.plugins.items[i];
-
-		if (!strcmp(requirement->name, m->plugin))
-			diag_error(ctx->diags, &requirement->pos,
-				   "requires.plugins: \"%s\" cannot require itself", m->plugin);
-	}
-}
-
-static void
-check_together(struct field_ctx *ctx, const struct yaml_node *node, void *dest)
-{
-	const struct manifest *m = dest;
-
-	if (m->run.backoff.min_ms > m->run.backoff.max_ms)
-		error_at(ctx, node, m,
-			 fields_origin(m->origins, "run.backoff.max") ? "run.backoff.max"
-								      : "run.backoff.min",
-			 "backoff.min is longer than backoff.max");
-	if (m->probe.method && m->probe.timeout_ms > m->probe.interval_ms)
-		error_at(ctx, node, m, "probe.timeout",
-			 "probe.timeout is longer than probe.interval");
-	for (size_t i = 0; m->plugin && i < m->conflicts.count; i++)
-		if (!strcmp(m->conflicts.items[i], m->plugin))
-			error_at(ctx, node, m, "conflicts", "a plugin cannot conflict with itself");
-	check_requirements(ctx, m);
-}
+	FIELD_TABLE(struct manifest, manifest_fields, .check = manifest_check_together);
 
 /* ---- parsing ---- */
 
 /* argv[0] becomes what execve() or a search of PATH can use. */
 static void
-settle_exec(struct field_ctx *ctx, const struct yaml_node *root, struct manifest *m)
+settle_exec(struct field_ctx *ctx, const struct yaml_node *root, struct manifest *m,
+	    const char *program)
 {
 	const struct yaml_node *node = yaml_get(root, "exec");
 	const char **argv;
 
+	if (program && !node) {
+		argv = field_alloc(ctx, root, 1, sizeof(*argv));
+		if (argv && (argv[0] = field_keep(ctx, root, program)))
+			m->exec = (struct field_strings){argv, 1};
+		return;
+	}
 	if (!m->exec.count)
 		return; /* missing, or refused: either was said */
 	if (!*m->exec.items[0]) {
@@ -277,8 +362,10 @@ fill(struct manifest *m, const struct manifest_input *input, const struct yaml_n
 	struct field_ctx ctx = manifest_ctx(m, input->source.file, diags);
 	size_t errors = diags->errors;
 
+	m->single = input->program != NULL;
+	ctx.implied = m->single ? "exec" : NULL;
 	fields_decode(&ctx, &manifest_table, root, m);
-	settle_exec(&ctx, root, m);
+	settle_exec(&ctx, root, m, input->program);
 	if (input->override && diags->errors == errors)
 		lay_over(m, input->override, false, diags);
 	if (m->arena.failed)
@@ -344,7 +431,7 @@ manifest_fits_host(const struct manifest *manifest, const char *host_version, st
 	}
 	if (semver_range_matches(&manifest->requires.host.range, &host))
 		return true;
-	diag_error(diags, pos, "requires.host: needs plugd %s; this is plugd %s",
+	diag_error(diags, pos, "requires.host: expected plugd %s; found plugd %s",
 		   manifest->requires.host.text, host_version);
 	return false;
 }
@@ -353,6 +440,18 @@ const struct diag_pos *
 manifest_origin(const struct manifest *manifest, const char *path)
 {
 	return fields_origin(manifest->origins, path);
+}
+
+const struct diag_pos *
+manifest_command_origin(const struct manifest *manifest, const char *word)
+{
+	const struct command *command = commands_find(&manifest->commands, word);
+	char path[FIELD_PATH_BYTES];
+
+	if (!command)
+		return NULL;
+	snprintf(path, sizeof(path), "commands.%s.help", command->name);
+	return manifest_origin(manifest, path);
 }
 
 const struct manifest_method *
@@ -364,6 +463,13 @@ manifest_method(const struct manifest *manifest, const char *name)
 		if (!strcmp(methods[i].name, name))
 			return &methods[i];
 	return NULL;
+}
+
+bool
+manifest_provides(const struct manifest *manifest, const char *capability)
+{
+	return field_strings_have(&manifest->provides.shared, capability) ||
+	       field_strings_have(&manifest->provides.exclusive, capability);
 }
 
 const char *

@@ -12,7 +12,9 @@
 #define PLUGD_MANIFEST_H
 
 #include "core/backoff.h"
+#include "core/commands.h"
 #include "core/fields.h"
+#include "core/hang.h"
 #include "core/schema.h"
 #include "core/semver.h"
 
@@ -89,7 +91,20 @@ struct manifest_run {
 	uint64_t start_timeout_ms, stop_timeout_ms;
 	bool watch;
 	const char *user; /* NULL: plugd's own */
+	int64_t spin_us;
 	struct field_pairs env;
+	struct field_strings env_inherit; /* names kept of plugd's environment; empty: all */
+	int log_level;                    /* as in Log: 0 debug … 3 error */
+	struct field_strings under;       /* what starts the program; empty: nothing */
+	bool debug;
+};
+
+enum manifest_system_calls { MANIFEST_CALLS_ALL, MANIFEST_CALLS_DEFAULT };
+
+struct manifest_sandbox {
+	struct field_strings read, write; /* absolute; either not empty: all else is hidden */
+	int system_calls;                 /* enum manifest_system_calls */
+	bool new_privileges;
 };
 
 struct manifest_probe {
@@ -97,9 +112,21 @@ struct manifest_probe {
 	uint64_t interval_ms, timeout_ms;
 };
 
+struct manifest_hang {
+	int call, ping, stopped, traced; /* as in struct hang_policy */
+	uint64_t grace_ms, ping_timeout_ms;
+};
+
+/* What `plugctl install` makes for it, in its folder. */
+struct manifest_environment {
+	const char *python;  /* a requirements file, absolute; NULL: none */
+	uint64_t timeout_ms; /* of all of it */
+};
+
 struct manifest_requires {
 	struct manifest_host host;
 	struct manifest_requirements plugins;
+	struct field_strings capabilities; /* that another plugin provides */
 	struct field_strings programs;
 };
 
@@ -107,6 +134,7 @@ struct manifest {
 	struct arena arena; /* of all below */
 	const char *file;
 	const char *dir; /* absolute; relative paths are below it */
+	bool single;     /* it is inside the file that is executed, which is `file` */
 	const struct field_origin *origins;
 
 	const char *plugin;
@@ -117,16 +145,22 @@ struct manifest {
 	struct field_strings exec;
 	const char *description, *author, *license, *homepage, *repository, *category;
 	const char *created, *updated;
+	const char *provider; /* what a provider speaks to: openai */
+	struct field_strings models;
 	struct field_strings tags;
 	int64_t priority; /* 0..999; the higher starts first */
 	struct manifest_provides provides;
 	struct manifest_requires requires;
+	struct manifest_environment environment;
 	struct schema config;
 	struct field_entries methods; /* struct manifest_method */
 	struct manifest_resources resources;
 	struct manifest_run run;
+	struct manifest_sandbox sandbox;
 	struct manifest_probe probe;
+	struct manifest_hang hang;
 	struct field_strings conflicts;
+	struct field_entries commands; /* struct command */
 	struct manifest_permissions permissions;
 };
 
@@ -141,6 +175,9 @@ struct manifest_input {
 	struct yaml_source source;
 	const char *dir;                          /* absolute, of the manifest */
 	const struct manifest_override *override; /* or NULL */
+	/* The file that holds this manifest and is executed where `exec` is left out; NULL: it is a
+	 * plugin.yaml, which has to name a program. */
+	const char *program;
 };
 
 /*
@@ -164,6 +201,12 @@ bool manifest_fits_host(const struct manifest *manifest, const char *host_versio
 const struct diag_pos *manifest_origin(const struct manifest *manifest, const char *path);
 
 const struct manifest_method *manifest_method(const struct manifest *manifest, const char *name);
+
+/* Where the command of this name or alias is declared. */
+const struct diag_pos *manifest_command_origin(const struct manifest *manifest, const char *word);
+
+/* Does it provide this capability, shared or exclusive? */
+bool manifest_provides(const struct manifest *manifest, const char *capability);
 
 const char *manifest_type_name(int type);
 const char *manifest_restart_name(int restart);

@@ -171,7 +171,8 @@ requirements_decode(struct field_ctx *ctx, const struct field *field, const stru
 		decode_requirement(ctx, child, &items[count]);
 		for (size_t i = 0; items[count].name && i < count; i++)
 			if (items[i].name && !strcmp(items[i].name, items[count].name))
-				field_error(ctx, child, "\"%s\" is listed twice", items[i].name);
+				field_error(ctx, child, "\"%s\" is listed twice; expected it once",
+					    items[i].name);
 		count++;
 	}
 	if (ctx->diags->errors == errors)

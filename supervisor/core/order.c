@@ -1,6 +1,7 @@
 #include "core/order.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool
@@ -20,26 +21,60 @@ goes_before(const struct order_node *left, const struct order_node *right)
 	return strcmp(left->name, right->name) < 0;
 }
 
+static int
+by_rank(const void *left, const void *right, void *nodes)
+{
+	const struct order_node *all = nodes;
+
+	return goes_before(&all[*(const size_t *)left], &all[*(const size_t *)right]) ? -1 : 1;
+}
+
+/* Without memory for it in the order given: then the best of those that are free is looked for. */
+static size_t *
+sort_nodes(struct order_node *nodes, size_t count)
+{
+	size_t *sorted = calloc(count + 1, sizeof(*sorted));
+
+	for (size_t i = 0; sorted && i < count; i++)
+		sorted[i] = i;
+	if (sorted)
+		qsort_r(sorted, count, sizeof(*sorted), by_rank, nodes);
+	return sorted;
+}
+
+static struct order_node *
+best_free(struct order_node *nodes, size_t count, const size_t *sorted, size_t first)
+{
+	struct order_node *best = NULL;
+
+	for (size_t i = first; i < count; i++) {
+		struct order_node *node = &nodes[sorted ? sorted[i] : i];
+
+		if (is_free(nodes, node) && (!best || goes_before(node, best)))
+			best = node;
+		if (best && sorted)
+			break;
+	}
+	return best;
+}
+
 size_t
 order_nodes(struct order_node *nodes, size_t count, size_t *sequence)
 {
-	size_t placed = 0;
+	size_t *sorted = sort_nodes(nodes, count), placed = 0, first = 0;
+	struct order_node *best;
 
 	for (size_t i = 0; i < count; i++)
 		nodes[i].placed = nodes[i].in_cycle = false;
-	for (;;) {
-		struct order_node *best = NULL;
-
-		for (size_t i = 0; i < count; i++)
-			if (is_free(nodes, &nodes[i]) && (!best || goes_before(&nodes[i], best)))
-				best = &nodes[i];
-		if (!best)
-			break;
+	while ((best = best_free(nodes, count, sorted, first))) {
 		best->placed = true;
 		sequence[placed++] = (size_t)(best - nodes);
+		while (sorted && first < count && nodes[sorted[first]].placed)
+			first++;
 	}
 	for (size_t i = 0; i < count; i++)
 		nodes[i].in_cycle = !nodes[i].placed;
+	free(sorted);
 	return placed;
 }
 

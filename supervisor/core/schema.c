@@ -24,7 +24,7 @@ static const struct {
 	[SCHEMA_LIST] = {"list", &field_strings, true},
 };
 
-static const char *const type_words[] = {"bool", "int",      "float", "string", "enum",
+const char *const schema_type_words[] = {"bool", "int",      "float", "string", "enum",
 					 "path", "duration", "bytes", "list",   NULL};
 
 /* ---- the declaration ---- */
@@ -61,8 +61,8 @@ struct declaration {
 };
 
 static const struct field declaration_fields[] = {
-	FIELD(struct declaration, "type", type, word, .words = type_words, .flags = FIELD_REQUIRED,
-	      .help = "What a value may be."),
+	FIELD(struct declaration, "type", type, word, .words = schema_type_words,
+	      .flags = FIELD_REQUIRED, .help = "What a value may be."),
 	FIELD(struct declaration, "default", fallback, raw,
 	      .help = "The value when nothing else sets one."),
 	FIELD(struct declaration, "min", min, raw,
@@ -75,7 +75,9 @@ static const struct field declaration_fields[] = {
 	FIELD(struct declaration, "secret", secret, bool, .fallback = "false",
 	      .help = "The value is never shown or logged."),
 	FIELD(struct declaration, "live", live, bool, .fallback = "false",
-	      .help = "The plugin takes a new value without a restart."),
+	      .help = "The plugin takes a new value while it runs; without, a new value comes with "
+		      "a "
+		      "hot reload."),
 	FIELD(struct declaration, "description", description, string, .max = 4096,
 	      .help = "One sentence for people."),
 };
@@ -97,20 +99,40 @@ schema_find(const struct schema *schema, const char *name)
 	return NULL;
 }
 
+/* "a, b, c", cut where there are many. */
+static void
+list_keys(const struct schema *schema, char *text, size_t size)
+{
+	size_t used = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < schema->count; i++) {
+		if (used + strlen(schema->keys[i].name) + 8 > size) {
+			snprintf(text + used, size - used, ", …");
+			return;
+		}
+		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
+					 schema->keys[i].name);
+	}
+}
+
 void
 schema_unknown_key(const struct schema *schema, struct diags *diags, const struct diag_pos *pos,
 		   const char *name)
 {
 	struct suggest suggest;
+	char expected[256];
 
 	suggest_start(&suggest, name);
 	for (size_t i = 0; i < schema->count; i++)
 		suggest_offer(&suggest, schema->keys[i].name);
+	list_keys(schema, expected, sizeof(expected));
 	diag_error(diags, pos, "unknown config key \"%.64s\"%s%s%s", name,
-		   suggest.best ? "; did you mean \"" : "", suggest.best ? suggest.best : "",
-		   suggest.best         ? "\"?"
-		   : schema->count == 0 ? "; the plugin has no config keys"
-					: "");
+		   suggest.best         ? "; did you mean \""
+		   : schema->count == 0 ? "; the plugin has no config keys, expected none"
+					: "; expected one of ",
+		   suggest.best ? suggest.best : expected, suggest.best ? "\"?" : "");
+	diag_hide(diags); /* nobody knows whether it was one */
 }
 
 /* ---- limits ---- */
@@ -157,13 +179,15 @@ fill_limits(struct field_ctx *ctx, const struct declaration *decl, const struct 
 	rule->max_float = HUGE_VAL;
 	if ((decl->min || decl->max) && !types[decl->type].has_limits) {
 		field_error(ctx, decl->min ? decl->min : decl->max,
-			    "min and max do not go with type %s", types[decl->type].name);
+			    "min and max do not go with type %s; expected neither",
+			    types[decl->type].name);
 		return;
 	}
 	decode_limit(ctx, rule, "min", decl->min, &rule->min, &rule->min_float);
 	decode_limit(ctx, rule, "max", decl->max, &rule->max, &rule->max_float);
 	if (rule->min > rule->max || rule->min_float > rule->max_float)
-		field_error(ctx, decl->max ? decl->max : node, "min is greater than max");
+		field_error(ctx, decl->max ? decl->max : node,
+			    "min is greater than max; expected it to be less or the same");
 }
 
 static void
@@ -174,11 +198,12 @@ fill_words(struct field_ctx *ctx, const struct declaration *decl, const struct y
 
 	if (decl->type != SCHEMA_ENUM) {
 		if (decl->values.count)
-			field_error(ctx, yaml_get(node, "values"), "values go with type enum only");
+			field_error(ctx, yaml_get(node, "values"),
+				    "values go with type enum only; expected none");
 		return;
 	}
 	if (!decl->values.count) {
-		field_error(ctx, node, "an enum needs values: [a, b, …]");
+		field_error(ctx, node, "an enum needs values; expected values: [a, b, …]");
 		return;
 	}
 	words = field_alloc(ctx, node, decl->values.count + 1, sizeof(*words));
@@ -188,8 +213,8 @@ fill_words(struct field_ctx *ctx, const struct declaration *decl, const struct y
 	for (size_t i = 0; i < decl->values.count; i++)
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(words[i], words[j]))
-				field_error(ctx, yaml_get(node, "values"), "\"%s\" is listed twice",
-					    words[i]);
+				field_error(ctx, yaml_get(node, "values"),
+					    "\"%s\" is listed twice; expected it once", words[i]);
 	rule->words = words;
 }
 
@@ -205,8 +230,42 @@ fill_fallback(struct field_ctx *ctx, const struct declaration *decl, struct sche
 	field_leave(ctx, mark);
 	if (key->required)
 		field_error(ctx, decl->fallback,
-			    "a key with a default is never missing: leave out "
-			    "\"required\" or \"default\"");
+			    "a key with a default is never missing; expected \"required\" or "
+			    "\"default\", not both");
+}
+
+bool
+schema_declare(struct field_ctx *ctx, const struct yaml_node *node, struct schema_key *key)
+{
+	const struct field_origin **origins = ctx->origins;
+	size_t errors = ctx->diags->errors;
+	struct declaration decl;
+
+	ctx->origins = NULL; /* a declaration sets nothing */
+	fields_init(ctx, &schema_key_table, &decl);
+	fields_decode(ctx, &schema_key_table, node, &decl);
+	ctx->origins = origins;
+	if (ctx->diags->errors != errors)
+		return false;
+	key->type = (enum schema_type)decl.type;
+	key->required = decl.required;
+	key->secret = decl.secret;
+	key->live = decl.live;
+	key->description = decl.description;
+	key->rule = (struct field){.key = "value",
+				   .type = types[decl.type].decoder,
+				   .flags = decl.secret ? FIELD_SECRET : 0};
+	fill_limits(ctx, &decl, node, &key->rule);
+	fill_words(ctx, &decl, node, &key->rule);
+	if (ctx->diags->errors == errors)
+		fill_fallback(ctx, &decl, key);
+	return ctx->diags->errors == errors;
+}
+
+const struct field_type *
+schema_decoder(enum schema_type type)
+{
+	return (unsigned)type < SCHEMA_TYPE_COUNT ? types[type].decoder : NULL;
 }
 
 /* Lower case and digits, so that the name of its environment variable is plain. */
@@ -223,7 +282,6 @@ declare(struct field_ctx *ctx, const struct schema *schema, const struct yaml_no
 	struct schema_key *key)
 {
 	struct diag_pos pos = field_key_pos(ctx, node);
-	struct declaration decl;
 	size_t errors = ctx->diags->errors;
 
 	if (!is_key_name(node->key))
@@ -235,43 +293,25 @@ declare(struct field_ctx *ctx, const struct schema *schema, const struct yaml_no
 		if (!suggest_distance(schema->keys[i].name, node->key))
 			diag_error(ctx->diags, &pos,
 				   "config: \"%s\" and \"%s\" have the same "
-				   "environment variable",
+				   "environment variable; expected another name",
 				   schema->keys[i].name, node->key);
-	fields_init(ctx, &schema_key_table, &decl);
-	fields_decode(ctx, &schema_key_table, node, &decl);
-	if (ctx->diags->errors != errors)
+	if (!schema_declare(ctx, node, key) || ctx->diags->errors != errors)
 		return;
-	key->name = field_keep(ctx, node, node->key);
+	key->name = key->rule.key = field_keep(ctx, node, node->key);
 	key->declared_at = pos;
 	key->declared_at.file = field_keep(ctx, node, ctx->file);
-	key->type = (enum schema_type)decl.type;
-	key->required = decl.required;
-	key->secret = decl.secret;
-	key->live = decl.live;
-	key->description = decl.description;
-	key->rule = (struct field){.key = key->name,
-				   .type = types[decl.type].decoder,
-				   .flags = decl.secret ? FIELD_SECRET : 0};
-	fill_limits(ctx, &decl, node, &key->rule);
-	fill_words(ctx, &decl, node, &key->rule);
-	if (ctx->diags->errors == errors)
-		fill_fallback(ctx, &decl, key);
 }
 
 static void
 declare_all(struct field_ctx *ctx, const struct yaml_node *node, struct schema *schema)
 {
-	const struct field_origin **origins = ctx->origins;
-
 	if (node->count > SCHEMA_KEYS) {
-		field_error(ctx, node, "%zu keys; at most %d are possible", node->count,
-			    SCHEMA_KEYS);
+		field_error(ctx, node, "%zu keys; expected at most %d", node->count, SCHEMA_KEYS);
 		return;
 	}
 	schema->keys = field_alloc(ctx, node, node->count, sizeof(*schema->keys));
 	if (!schema->keys)
 		return;
-	ctx->origins = NULL; /* a declaration sets nothing */
 	for (const struct yaml_node *child = node->first; child; child = child->next) {
 		size_t mark = field_enter(ctx, child->key), errors = ctx->diags->errors;
 
@@ -279,10 +319,36 @@ declare_all(struct field_ctx *ctx, const struct yaml_node *node, struct schema *
 		field_leave(ctx, mark);
 		schema->count += ctx->diags->errors == errors;
 	}
-	ctx->origins = origins;
 }
 
 /* ---- plugd.yaml's values ---- */
+
+/* { file: PATH } or { environment: NAME }: where the value is, for what is not to be written here.
+ */
+static bool
+take_source(struct field_ctx *ctx, struct schema_key *key, const struct yaml_node *node)
+{
+	const struct yaml_node *source = node->first;
+	bool is_file = source && !strcmp(source->key, "file");
+	size_t mark;
+
+	if (node->count != 1 || (!is_file && strcmp(source->key, "environment"))) {
+		field_error(ctx, node,
+			    "expected a value, or { file: PATH } or { environment: NAME } that say "
+			    "where it is");
+		return false;
+	}
+	mark = field_enter(ctx, source->key);
+	if (source->kind != YAML_SCALAR || !*source->text)
+		field_error(ctx, source, "expected %s",
+			    is_file ? "the path of a file" : "the name of a variable");
+	else if (is_file)
+		key->configured_file = field_complete_path(ctx->arena, ctx->base_dir, source->text);
+	else
+		key->configured_variable = field_keep(ctx, source, source->text);
+	field_leave(ctx, mark);
+	return key->configured_file || key->configured_variable;
+}
 
 static void
 configure_all(struct field_ctx *ctx, const struct yaml_node *node, struct schema *schema)
@@ -297,7 +363,8 @@ configure_all(struct field_ctx *ctx, const struct yaml_node *node, struct schema
 			continue;
 		}
 		mark = field_enter(ctx, child->key);
-		if (schema_decode(ctx, key, child, &key->configured)) {
+		if (child->kind == YAML_MAP ? take_source(ctx, key, child)
+					    : schema_decode(ctx, key, child, &key->configured)) {
 			key->configured_at = field_pos(ctx, child);
 			key->configured_at.file = field_keep(ctx, child, ctx->file);
 		}

@@ -55,6 +55,9 @@ struct schema_key {
 	struct schema_value fallback; /* `default:` */
 	struct schema_value
 		configured; /* plugd.yaml's, already checked; its place in `configured_at` */
+	/* plugd.yaml says where the value is: in a file (absolute), or in a variable.  Else NULL.
+	 */
+	const char *configured_file, *configured_variable;
 	struct diag_pos declared_at, configured_at;
 };
 
@@ -69,6 +72,18 @@ extern const struct field_type field_schema;
 
 /* The rows of one declaration, for the reference pages. */
 extern const struct field_table schema_key_table;
+
+/* Names of the types, in the order of the enum; ends with NULL. */
+extern const char *const schema_type_words[];
+
+/*
+ * Decode one declaration, all but its name and place.  False after an error; *key is then of no
+ * use.
+ */
+bool schema_declare(struct field_ctx *ctx, const struct yaml_node *node, struct schema_key *key);
+
+/* What decodes values of a type: for keys that are made from elsewhere than a manifest. */
+const struct field_type *schema_decoder(enum schema_type type);
 
 /* "int"; static memory. */
 const char *schema_type_name(enum schema_type type);

@@ -1,16 +1,18 @@
 #include "core/settings.h"
 
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "core/unsupported.h"
 
 #define ARENA_BYTES ((size_t)8 * 1024 * 1024) /* the tree and what is made of it */
 #define KIB         INT64_C(1024)
 #define MIB         (1024 * KIB)
 #define GIB         (1024 * MIB)
-#define DAY_MS      INT64_C(86400000)
 
 static const char *const level_words[] = {[LOG_DEBUG] = "debug",
 					  [LOG_INFO] = "info",
@@ -44,6 +46,16 @@ static const struct field limits_fields[] = {
 	FIELD(struct settings_limits, "calls_per_instance", calls_per_instance, int, .min = 1,
 	      .max = 65536, .fallback = "256",
 	      .help = "Calls that one process has at once; further ones wait."),
+	FIELD(struct settings_limits, "channels_per_client", channels_per_client, int, .min = 0,
+	      .max = 1024, .fallback = "64",
+	      .help = "Channels (shared memory) that one client may have open."),
+	FIELD(struct settings_limits, "channels_per_instance", channels_per_instance, int, .min = 0,
+	      .max = 1024, .fallback = "64",
+	      .help = "Channels that one process has at once; with 0 every call goes through "
+		      "plugd."),
+	FIELD(struct settings_limits, "channel_bytes", channel_bytes, size_bytes, .min = 64 * KIB,
+	      .max = 16 * MIB, .fallback = "1MiB",
+	      .help = "Memory that each side of a channel may ask for, tensors not counted."),
 	FIELD(struct settings_limits, "queue_calls", queue_calls, int, .min = 0, .max = 1000000,
 	      .fallback = "1024",
 	      .help = "Calls that may wait for one plugin before more are refused."),
@@ -64,15 +76,6 @@ static const struct field limits_fields[] = {
 static const struct field_table limits_table = FIELD_TABLE(struct settings_limits, limits_fields);
 
 static bool
-is_text(const char *text)
-{
-	return *text && strlen(text) <= 255;
-}
-
-static const struct field_names device_names = {.ok = is_text, .expected = "the name of a device"};
-static const struct field_names model_names = {.ok = is_text, .expected = "the name of a model"};
-
-static bool
 is_manifest_type(const char *text)
 {
 	for (size_t i = 0; manifest_type_words[i]; i++)
@@ -85,37 +88,6 @@ static const struct field_names type_names = {.ok = is_manifest_type,
 					      .expected =
 						      "one of model, device, interface, provider, "
 						      "optimization, feature, memory, gateway"};
-
-static const struct field scheme_fields[] = {
-	FIELD(struct settings_scheme, "required_devices", required_devices, strings, .max = 64,
-	      .names = &device_names, .help = "Devices that must be online."),
-	FIELD(struct settings_scheme, "memory_mb", memory_mb, pairs, .max = 64,
-	      .names = &device_names, .help = "Memory that it takes, by device."),
-	FIELD(struct settings_scheme, "config", config, pairs, .max = 256,
-	      .names = &field_identifiers, .help = "Config keys of the plugin."),
-	FIELD(struct settings_scheme, "command", command, strings, .max = 64,
-	      .help = "Program and arguments that serve it."),
-};
-static const struct field_table scheme_table = FIELD_TABLE(struct settings_scheme, scheme_fields);
-
-static const struct field model_fields[] = {
-	FIELD(struct settings_model, "plugin", plugin, name, .names = &field_plugin_names,
-	      .help = "Plugin that runs it."),
-	FIELD(struct settings_model, "aliases", aliases, strings, .max = 64, .names = &model_names,
-	      .help = "Other names."),
-	FIELD(struct settings_model, "mode", mode, name, .names = &field_identifiers,
-	      .help = "Interface that it serves, such as Chat."),
-	FIELD(struct settings_model, "port", port, int, .min = 1, .max = 65535,
-	      .help = "Port of its server."),
-	FIELD(struct settings_model, "auto_start", auto_start, bool, .fallback = "false",
-	      .help = "Load it together with plugd."),
-	FIELD(struct settings_model, "alive_time", alive_time_ms, duration_ms, .min = 0,
-	      .max = 365 * DAY_MS, .fallback = "0s",
-	      .help = "Idle time after which it is unloaded; 0s: never."),
-	FIELD(struct settings_model, "schemes", schemes, sections, .table = &scheme_table,
-	      .max = 64, .help = "Ways to run it, in the order in which they are tried."),
-};
-static const struct field_table model_table = FIELD_TABLE(struct settings_model, model_fields);
 
 /* ---- plugins: ---- */
 
@@ -168,9 +140,58 @@ static const struct field_type field_overrides = {.name = "mapping by plugin",
 						  .decode = plugins_decode,
 						  .expect = plugins_expect};
 
+static const struct field store_fields[] = {
+	FIELD(struct settings_store, "dir", dir, path,
+	      .help = "Where plugctl install puts plugins.  Default: store in the state "
+		      "directory."),
+	FIELD(struct settings_store, "keys", keys, path,
+	      .help = "Folder of the public keys (minisign, *.pub) whose signatures are trusted.  "
+		      "Default: keys in the state directory."),
+	FIELD(struct settings_store, "require_signature", require_signature, bool,
+	      .fallback = "false",
+	      .help = "Install and start only what one of these keys has signed.  Plugins outside "
+		      "the store are not concerned."),
+};
+static const struct field_table store_table = FIELD_TABLE(struct settings_store, store_fields);
+
+static const char *const autoload_words[] = {[AUTOLOAD_ALL] = "all",
+					     [AUTOLOAD_BUILTIN] = "builtin",
+					     [AUTOLOAD_ENABLED] = "enabled",
+					     NULL};
+static const char *const removed_words[] = {[REMOVED_STOP] = "stop", [REMOVED_KEEP] = "keep", NULL};
+
+static const struct field discovery_fields[] = {
+	FIELD(struct settings_discovery, "live", live, bool, .fallback = "true",
+	      .help = "Notice by itself when plugins are put into a plugin directory or taken out "
+		      "of it.  Those that are there and change are the business of watch."),
+	FIELD(struct settings_discovery, "autoload", autoload, word, .words = autoload_words,
+	      .fallback = "all",
+	      .help = "Which plugins start by themselves, of those with run.autostart and not "
+		      "disabled.  all; builtin: not those of the stores optional and community; "
+		      "enabled: only what plugctl enable, or run.autostart in plugins: of this "
+		      "file, "
+		      "says."),
+	FIELD(struct settings_discovery, "removed", removed, word, .words = removed_words,
+	      .fallback = "stop",
+	      .help = "What is done with a plugin whose folder or file is gone.  stop: it is "
+		      "stopped and forgotten; keep: it goes on until it is stopped."),
+	FIELD(struct settings_discovery, "create", create, bool, .fallback = "false",
+	      .help = "Make plugin directories that are missing."),
+	FIELD(struct settings_discovery, "rescan", rescan_ms, duration_ms, .min = 0,
+	      .max = 24 * 3600 * INT64_C(1000), .fallback = "30s",
+	      .help = "How often plugin directories are searched that the kernel does not watch "
+		      "for plugd: its limits are reached, or it is a network file system; 0s: "
+		      "never."),
+};
+static const struct field_table discovery_table =
+	FIELD_TABLE(struct settings_discovery, discovery_fields);
+
 static const struct field settings_fields[] = {
 	FIELD(struct settings, "plugin_dirs", plugin_dirs, paths, .min = 0, .max = 64,
-	      .help = "Folders that are searched for plugins, with all folders below them."),
+	      .help = "Folders that are searched for plugins, with all folders below them.  Of two "
+		      "plugins with one name the one in the earlier folder is used."),
+	FIELD(struct settings, "discovery", discovery, section, .table = &discovery_table,
+	      .help = "How plugins are found, and what is done with them."),
 	FIELD(struct settings, "runtime_dir", runtime_dir, path,
 	      .help = "Sockets and the pid file.  Default: $XDG_RUNTIME_DIR/plugd, else "
 		      "/run/plugd."),
@@ -179,18 +200,37 @@ static const struct field settings_fields[] = {
 	FIELD(struct settings, "log", log, section, .table = &log_table, .help = "Logs."),
 	FIELD(struct settings, "limits", limits, section, .table = &limits_table,
 	      .help = "What is the most."),
+	FIELD(struct settings, "store", store, section, .table = &store_table,
+	      .help = "Plugins that plugctl install brought."),
 	FIELD(struct settings, "watch", watch, bool, .fallback = "false",
-	      .help = "Notice new and changed plugins without SIGHUP."),
+	      .help = "Notice by itself when this file or the files of a plugin change: a plugin "
+		      "that changed is reloaded, unless its run.watch is false."),
+	FIELD(struct settings, "watch_delay", watch_delay_ms, duration_ms, .min = 50,
+	      .max = 3600 * INT64_C(1000), .fallback = "200ms",
+	      .help = "How long nothing has to change before plugd looks at what did; two fifths "
+		      "of it "
+		      "before it looks for plugins that came or went."),
+	FIELD(struct settings, "autostart", autostart, bool, .fallback = "true",
+	      .help = "Start plugins together with plugd, and those that are new; false: only "
+		      "those "
+		      "whose run.autostart says true."),
 	FIELD(struct settings, "load_order", load_order, strings, .names = &type_names, .max = 8,
-	      .help = "Types in the order in which their plugins start."),
+	      .help = "Types in the order in which their plugins start: those of a type are ready, "
+		      "or have failed, before those of the next one start, and types that are left "
+		      "out come last.  What a plugin requires starts before it all the same."),
 	FIELD(struct settings, "allow_unsafe", allow_unsafe, bool, .fallback = "false",
-	      .help = "Run plugins that fail validation."),
+	      .help = "Run plugins, too, whose folder, manifest, program or file among its "
+		      "arguments everybody may write to.  One whose manifest is wrong is never "
+		      "run."),
 	FIELD(struct settings, "metrics", metrics, bool, .fallback = "false",
 	      .help = "Serve metrics."),
 	FIELD(struct settings, "plugins", plugins, overrides, .max = 4096,
 	      .help = "What is laid over manifests, by plugin."),
-	FIELD(struct settings, "models", models, entries, .table = &model_table,
-	      .names = &model_names, .max = 1024, .help = "The model table."),
+	FIELD(struct settings, "models", models, models, .table = &model_table, .max = 1024,
+	      .help = "The model table, shown by plugctl models; nothing is started, placed or "
+		      "unloaded by it yet."),
+	FIELD(struct settings, "models_file", models_file, path,
+	      .help = "A file with more of it: JSON with comments, or YAML."),
 };
 
 const struct field_table settings_table = FIELD_TABLE(struct settings, settings_fields);
@@ -234,6 +274,8 @@ fill(struct settings *settings, const struct settings_input *input, struct diags
 		return;
 	ctx.file = settings->file; /* overrides keep it */
 	fields_decode(&ctx, &settings_table, root, settings);
+	if (!settings->models_file) /* else when that was read */
+		models_check(&ctx, &settings->models);
 	if (settings->arena.failed)
 		field_error(&ctx, root, "out of memory, or more than %zu bytes of values",
 			    ARENA_BYTES);
@@ -254,6 +296,46 @@ settings_parse(const struct settings_input *input, struct diags *diags)
 }
 
 struct settings *
+settings_from_text(struct kept_text *text, struct diags *diags)
+{
+	struct settings_input input = {
+		.source = {.file = text->file, .text = text->bytes, .length = text->size}};
+	char folder[PATH_MAX];
+	struct settings *settings;
+
+	snprintf(folder, sizeof(folder), "%s", text->file);
+	input.dir = dirname(folder);
+	settings = settings_parse(&input, diags);
+	if (!settings)
+		return NULL;
+	settings->fingerprint = hash_bytes(HASH_START, text->bytes, text->size);
+	settings->text = kept_text_ref(text);
+	return settings;
+}
+
+bool
+settings_add_models(struct settings *settings, struct kept_text *text, struct diags *diags)
+{
+	struct yaml_source source = {text->file, text->bytes, text->size};
+	size_t errors = diags->errors;
+	char folder[PATH_MAX];
+	struct field_ctx ctx = {.arena = &settings->arena, .diags = diags};
+
+	snprintf(folder, sizeof(folder), "%s", text->file);
+	ctx.base_dir = dirname(folder);
+	ctx.file = arena_strdup(&settings->arena, text->file);
+	if (!ctx.file)
+		ctx.file = text->file;
+	models_read(&ctx, &source, &settings->models);
+	models_check(&ctx, &settings->models);
+	if (settings->arena.failed)
+		diag_error(diags, &(struct diag_pos){.file = text->file}, "out of memory");
+	settings->fingerprint = hash_bytes(settings->fingerprint, text->bytes, text->size);
+	settings->models_text = kept_text_ref(text);
+	return diags->errors == errors;
+}
+
+struct settings *
 settings_default(void)
 {
 	struct diags diags;
@@ -270,6 +352,8 @@ settings_free(struct settings *settings)
 {
 	if (!settings)
 		return;
+	kept_text_unref(settings->text);
+	kept_text_unref(settings->models_text);
 	arena_fini(&settings->arena);
 	free(settings);
 }

@@ -8,9 +8,11 @@
 #ifndef PLUGD_SETTINGS_H
 #define PLUGD_SETTINGS_H
 
+#include "base/kept_text.h"
 #include "base/log.h"
 #include "core/fields.h"
 #include "core/manifest.h"
+#include "core/models.h"
 
 struct settings_log {
 	int level;          /* enum log_level */
@@ -25,12 +27,31 @@ struct settings_limits {
 	int64_t clients_per_uid; /* of one user that is neither plugd's own nor root */
 	int64_t calls_per_client;
 	int64_t calls_per_instance;
+	int64_t channels_per_client;
+	int64_t channels_per_instance;
+	uint64_t channel_bytes; /* largest region */
 	int64_t queue_calls;
 	uint64_t call_timeout_ms;
 	uint64_t client_queue_bytes; /* replies that wait for one client */
 	uint64_t call_bytes;         /* payload of a call or a reply, chunks joined */
 	uint64_t log_ring_bytes;     /* last output of one plugin, in memory */
 	int64_t plugins;
+};
+
+struct settings_store {
+	const char *dir;  /* absolute, or NULL: "store" in the state directory */
+	const char *keys; /* absolute, or NULL: "keys" in the state directory */
+	bool require_signature;
+};
+
+enum settings_autoload { AUTOLOAD_ALL, AUTOLOAD_BUILTIN, AUTOLOAD_ENABLED };
+enum settings_removed { REMOVED_STOP, REMOVED_KEEP };
+
+struct settings_discovery {
+	bool live, create;
+	int autoload;       /* enum settings_autoload */
+	int removed;        /* enum settings_removed */
+	uint64_t rescan_ms; /* 0: never */
 };
 
 struct settings_plugin {
@@ -43,41 +64,31 @@ struct settings_plugins {
 	size_t count;
 };
 
-struct settings_scheme {
-	struct field_strings required_devices;
-	struct field_pairs memory_mb; /* device -> number */
-	struct field_pairs config;
-	struct field_strings command;
-};
-
-struct settings_model {
-	const char *name;
-	const char *plugin;
-	struct field_strings aliases;
-	const char *mode;
-	int64_t port;
-	bool auto_start;
-	uint64_t alive_time_ms;        /* 0: for ever */
-	struct field_sections schemes; /* struct settings_scheme */
-};
-
 struct settings {
 	struct arena arena; /* of all below */
 	const char *file;   /* NULL: made by settings_default() */
 	const char *dir;
+	uint64_t fingerprint;   /* of the text; set by who has read it */
+	struct kept_text *text; /* likewise, or NULL; goes with the settings */
 	const struct field_origin *origins;
 
 	struct field_strings plugin_dirs; /* absolute */
-	const char *runtime_dir;          /* absolute, or NULL: the built-in choice */
-	const char *state_dir;            /* likewise */
+	struct settings_discovery discovery;
+	const char *runtime_dir; /* absolute, or NULL: the built-in choice */
+	const char *state_dir;   /* likewise */
 	struct settings_log log;
 	struct settings_limits limits;
+	struct settings_store store;
 	bool watch;
+	uint64_t watch_delay_ms;         /* of quiet after a change, before anything is looked at */
+	bool autostart;                  /* of plugins that do not say themselves */
 	struct field_strings load_order; /* of manifest types */
-	bool allow_unsafe;
+	bool allow_unsafe;               /* run what everybody may write to */
 	bool metrics;
 	struct settings_plugins plugins;
-	struct field_entries models; /* struct settings_model */
+	struct field_entries models;   /* struct model */
+	const char *models_file;       /* absolute, or NULL */
+	struct kept_text *models_text; /* what it held; goes with the settings */
 };
 
 struct settings_input {
@@ -87,6 +98,14 @@ struct settings_input {
 
 /* NULL after at least one error was added.  The caller frees with settings_free(). */
 struct settings *settings_parse(const struct settings_input *input, struct diags *diags);
+
+/* The same of a file that was read, to whose text the settings hold a reference; its fingerprint is
+ * set. */
+struct settings *settings_from_text(struct kept_text *text, struct diags *diags);
+
+/* The models of settings->models_file, which holds `text`; the fingerprint is of both files then.
+ * False after at least one error was added: the settings are not to be used. */
+bool settings_add_models(struct settings *settings, struct kept_text *text, struct diags *diags);
 
 /* The settings of an empty file; NULL only when memory runs out. */
 struct settings *settings_default(void);

@@ -52,7 +52,7 @@ fault_byte(const struct scan *scan, struct text_fault *ret)
 {
 	char what[TEXT_FAULT_BYTES];
 
-	snprintf(what, sizeof(what), "byte 0x%02x is not valid UTF-8; save the file as UTF-8",
+	snprintf(what, sizeof(what), "byte 0x%02x is not valid UTF-8; expected a file in UTF-8",
 		 (unsigned char)scan->text[scan->at]);
 	return fault(scan, ret, what);
 }
@@ -62,7 +62,8 @@ fault_code(const struct scan *scan, struct text_fault *ret, uint32_t code)
 {
 	char what[TEXT_FAULT_BYTES];
 
-	snprintf(what, sizeof(what), "character U+%04X is not allowed here", (unsigned)code);
+	snprintf(what, sizeof(what), "character U+%04X is not allowed here; expected text",
+		 (unsigned)code);
 	return fault(scan, ret, what);
 }
 
@@ -71,7 +72,7 @@ end_line(struct scan *scan, struct text_fault *ret)
 {
 	scan->blank_lines = scan->blank ? scan->blank_lines + 1 : 0;
 	if (scan->blank_lines > BLANK_LINES)
-		return fault(scan, ret, "more than 200 blank lines in a row");
+		return fault(scan, ret, "more than 200 blank lines in a row; expected no more");
 	scan->line++;
 	scan->column = 1;
 	scan->blank = true;
@@ -92,7 +93,8 @@ step(struct scan *scan, struct text_fault *ret)
 		return fault_code(scan, ret, code);
 	if (code == '%' && scan->column == 1)
 		return fault(scan, ret,
-			     "a line cannot begin with %: YAML directives are not used here");
+			     "a line cannot begin with %: YAML directives are not used here; "
+			     "expected a key");
 	scan->at += bytes;
 	if (code == '\n' || (code == '\r' && (left == 1 || p[1] != '\n')))
 		return end_line(scan, ret);

@@ -62,7 +62,8 @@ new_node(struct builder *b, enum yaml_kind kind)
 	struct yaml_node *node;
 
 	if (++b->nodes > YAML_NODES) {
-		refuse(b, b->line, b->column, "more than %d values in one file", YAML_NODES);
+		refuse(b, b->line, b->column, "more than %d values; expected no more in one file",
+		       YAML_NODES);
 		return NULL;
 	}
 	node = arena_alloc(b->arena, sizeof(*node));
@@ -116,11 +117,13 @@ key_is_new(struct builder *b, const char *key)
 	const struct yaml_node *same = yaml_get(map, key);
 
 	if (same)
-		return refuse(b, b->line, b->column,
-			      "key \"%.64s\" again; it is already at line %u", key, same->key_line);
+		return refuse(
+			b, b->line, b->column,
+			"key \"%.64s\" again; it is already at line %u; expected each key once",
+			key, same->key_line);
 	if (map->count >= YAML_ENTRIES)
-		return refuse(b, b->line, b->column, "more than %d keys in one mapping",
-			      YAML_ENTRIES);
+		return refuse(b, b->line, b->column,
+			      "more than %d keys; expected no more in one mapping", YAML_ENTRIES);
 	return true;
 }
 
@@ -129,7 +132,7 @@ static bool
 take_key(struct builder *b, struct yaml_node *scalar)
 {
 	if (scalar->kind != YAML_SCALAR || !*scalar->text)
-		return refuse_here(b, "a key is missing before the \":\"");
+		return refuse_here(b, "a key is missing before the \":\"; expected KEY: VALUE");
 	if (!key_is_new(b, scalar->text))
 		return false;
 	scalar->key = scalar->text;
@@ -168,14 +171,15 @@ fill_scalar(struct builder *b, struct yaml_node *node, struct fy_token *token)
 	const char *text;
 
 	if (token && leaks_in_libfyaml(b, token))
-		return refuse_here(b, "'''' in a text in single quotes: write it in double quotes");
+		return refuse_here(b,
+				   "'''' in a text in single quotes; expected it in double quotes");
 	text = token ? fy_token_get_text(token, &length) : "";
 	if (!text)
 		return no_memory(b);
 	if (!text_is_clean(text, length))
 		return refuse_here(b,
 				   "an escape in this text stands for a control character or for "
-				   "no character at all");
+				   "no character at all; expected text");
 	node->text = arena_strndup(b->arena, text, length);
 	if (!node->text)
 		return no_memory(b);
@@ -203,9 +207,12 @@ on_open(struct builder *b, enum yaml_kind kind)
 	struct yaml_node *node;
 
 	if (wants_key(b))
-		return refuse_here(b, "a key must be plain text, not a list or a mapping");
+		return refuse_here(
+			b,
+			"a key must be plain text, not a list or a mapping; expected KEY: VALUE");
 	if (b->depth == YAML_DEPTH)
-		return refuse(b, b->line, b->column, "nested deeper than %d levels", YAML_DEPTH);
+		return refuse(b, b->line, b->column,
+			      "nested deeper than %d levels; expected no more", YAML_DEPTH);
 	node = new_node(b, kind);
 	if (!node || !attach(b, node))
 		return false;
@@ -217,7 +224,7 @@ static bool
 on_document(struct builder *b)
 {
 	if (b->documents++)
-		return refuse_here(b, "a second document begins here; a file holds one");
+		return refuse_here(b, "a second document begins here; expected one in a file");
 	return true;
 }
 
@@ -225,14 +232,14 @@ static bool
 refuse_decoration(struct builder *b, struct fy_event *event)
 {
 	if (event->type == FYET_ALIAS)
-		return refuse_here(b, "aliases (*name) are not used here; write the value again, "
-				      "or quote it if the * is part of it");
+		return refuse_here(b, "aliases (*name) are not used here; expected the value "
+				      "again, or in quotes if the * is part of it");
 	if (fy_event_get_anchor_token(event))
-		return refuse_here(b, "anchors (&name) are not used here; quote the value if the & "
-				      "is part of it");
+		return refuse_here(b, "anchors (&name) are not used here; expected a plain value, "
+				      "in quotes if the & is part of it");
 	if (fy_event_get_tag_token(event))
-		return refuse_here(b, "tags (!name) are not used here; quote the value if the ! is "
-				      "part of it");
+		return refuse_here(b, "tags (!name) are not used here; expected a plain value, in "
+				      "quotes if the ! is part of it");
 	return true;
 }
 
@@ -293,7 +300,7 @@ report_syntax(struct builder *b, struct fy_diag *collected)
 		if (error->type == FYET_ERROR)
 			return refuse(b, error->line > 0 ? (unsigned)error->line : b->line,
 				      error->column > 0 ? (unsigned)error->column : b->column,
-				      "not valid YAML: %s", error->msg);
+				      "not valid YAML: %s; expected YAML 1.2", error->msg);
 	return refuse_here(b, "not valid YAML, or out of memory while reading it");
 }
 
@@ -348,7 +355,7 @@ check_text(struct builder *b)
 	struct text_fault fault;
 
 	if (b->source->length > YAML_BYTES)
-		return refuse(b, 1, 1, "the file has %zu bytes; at most %zu are read",
+		return refuse(b, 1, 1, "the file has %zu bytes; expected at most %zu",
 			      b->source->length, YAML_BYTES);
 	if (!text_check(b->source->text, b->source->length, &fault))
 		return refuse(b, fault.line, fault.column, "%s", fault.what);

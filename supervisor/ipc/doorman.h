@@ -23,7 +23,8 @@ struct doorman;
 
 enum client_role { ROLE_ADMIN, ROLE_INSTANCE };
 
-/* One connection.  `ids` and `owned` are the owner's; the rest is read-only to it. */
+/* One connection.  `ids`, `owned` and what is about channels are the owner's; the rest is read-only
+ * to it. */
 struct client {
 	struct list node;
 	struct doorman *doorman;
@@ -36,13 +37,17 @@ struct client {
 	struct idmap ids;  /* the client's own ids in use -> the owner's object */
 	struct list owned; /* the same objects */
 
+	struct list channels;
+	unsigned channel_count, channel_violations;
+	int given_fd;
+
 	/* private */
 	int fd;
 	bool greeted, closing;
 	ev_io read_w, write_w;
 	ev_timer hello_timer;
 	struct list queue;
-	size_t queued_bytes;
+	size_t queued_bytes, queued_fds;
 };
 
 /* Where the bytes of a queued reply came from, for flow control; id 0: nobody is to be told. */
@@ -53,7 +58,8 @@ struct client_origin {
 
 struct doorman_ops {
 	/* A message after the handshake; valid during the callback.  client_close() is allowed in
-	 * here. */
+	 * here.  client->given_fd is the descriptor that came with a ChannelRequest, or -1; it is
+	 * closed afterwards. */
 	void (*on_message)(void *user, struct client *client, const Plug__Envelope *env);
 	/* A queued reply with an origin has been written to the socket. */
 	void (*on_sent)(void *user, const struct client_origin *origin);
@@ -66,7 +72,7 @@ struct doorman_ops {
 struct doorman_limits {
 	unsigned clients;         /* connections in all */
 	unsigned clients_per_uid; /* of one user that is not ours and not root */
-	size_t queue_bytes;       /* replies that may wait for one client */
+	size_t queue_bytes;       /* replies that may wait for one client, descriptors included */
 	uint64_t call_bytes;      /* told in WELCOME */
 };
 
@@ -96,6 +102,13 @@ unsigned doorman_client_count(const struct doorman *doorman);
  */
 plug_err client_send(struct client *client, const Plug__Envelope *env,
 		     const struct client_origin *origin);
+
+/*
+ * The same with descriptors, which stay the caller's: while the message has to wait, the queue
+ * keeps copies.  PLUG_ESYS: it could not be sent with them (errno says why); the client stays.
+ */
+plug_err client_send_fds(struct client *client, const Plug__Envelope *env, const int *fds,
+			 size_t fd_count);
 
 /* Disconnect soon: nothing is received any more and on_gone comes from the loop. `reason` is
  * logged; NULL: quietly. */

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 
 #include "base/cleanup.h"
+#include "ipc/link_private.h"
 
 #define GREETING_BYTES 8
 #define HEAD_BYTES     9 /* of a frame: 1, length */
@@ -27,32 +27,15 @@
 /* 0 S P 0, then the protocol (pair, version 1), then 0. */
 static const uint8_t greeting[GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x11, 0, 0};
 
-struct buffer {
-	uint8_t *bytes;
-	size_t used, at; /* at: what of it is done with */
-};
-
-struct link {
-	struct link_config config;
-	struct sockaddr_un address;
-	int listen_fd, fd;
-	int turned_fd; /* was turned away last, and may still be greeting us; -1: nobody */
-	ev_io accept_w, read_w, write_w, turned_w;
-	ev_timer accept_pause; /* out of descriptors: try again later */
-	bool greeted, muted;
-	uint64_t connection, last_connection;
-	struct buffer held, out;
-};
-
 static void
-buffer_clear(struct buffer *buffer)
+buffer_clear(struct link_buffer *buffer)
 {
 	free(buffer->bytes);
-	*buffer = (struct buffer){0};
+	*buffer = (struct link_buffer){0};
 }
 
-static bool
-buffer_append(struct buffer *buffer, const void *bytes, size_t size)
+bool
+link_buffer_append(struct link_buffer *buffer, const void *bytes, size_t size)
 {
 	uint8_t *grown = realloc(buffer->bytes, buffer->used + size);
 
@@ -152,8 +135,11 @@ take_frames(struct link *link, const uint8_t *bytes, size_t size, bool *ret_aliv
 			return at;
 		}
 		at += HEAD_BYTES + length;
-		link->config.ops->on_frame(link->config.user, body + HOPS_BYTES,
-					   length - HOPS_BYTES);
+		if (!link->config.ops->on_frame(link->config.user, body + HOPS_BYTES,
+						length - HOPS_BYTES)) {
+			lose(link);
+			break;
+		}
 	}
 	*ret_alive = link->connection == connection;
 	return at;
@@ -191,7 +177,7 @@ take(struct link *link, const uint8_t *bytes, size_t size)
 		link->held.used = size - at;
 		if (!link->held.used)
 			buffer_clear(&link->held);
-	} else if (at < size && !buffer_append(&link->held, bytes + at, size - at)) {
+	} else if (at < size && !link_buffer_append(&link->held, bytes + at, size - at)) {
 		lose(link); /* no memory: the peer comes back and sends it again */
 	}
 }
@@ -211,7 +197,7 @@ read_some(struct link *link)
 	}
 	if (!link->held.used)
 		take(link, buffer, (size_t)size);
-	else if (buffer_append(&link->held, buffer, (size_t)size))
+	else if (link_buffer_append(&link->held, buffer, (size_t)size))
 		take(link, link->held.bytes, link->held.used);
 	else
 		lose(link);
@@ -232,7 +218,7 @@ static void
 on_writable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct link *link = w->data;
-	struct buffer *out = &link->out;
+	struct link_buffer *out = &link->out;
 	ssize_t size = 0;
 
 	(void)revents;
@@ -270,8 +256,8 @@ write_or_keep(struct link *link, struct iovec *parts, size_t count)
 
 		done -= skip;
 		if (skip < parts[i].iov_len &&
-		    !buffer_append(&link->out, (uint8_t *)parts[i].iov_base + skip,
-				   parts[i].iov_len - skip)) {
+		    !link_buffer_append(&link->out, (uint8_t *)parts[i].iov_base + skip,
+					parts[i].iov_len - skip)) {
 			shutdown(link->fd,
 				 SHUT_RDWR); /* half a frame is out: the connection is of no use */
 			return PLUG_ENOMEM;
@@ -413,31 +399,47 @@ listen_at(struct link *link, const char *path)
 	return PLUG_OK;
 }
 
+struct link *
+link_new(const struct link_config *config)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->config = *config;
+	link->config.path = NULL; /* the caller's; a copy is in `address` */
+	link->listen_fd = link->fd = link->turned_fd = -1;
+	return link;
+}
+
+void
+link_init_watchers(struct link *link)
+{
+	ev_io_init(&link->accept_w, on_acceptable, link->listen_fd, EV_READ);
+	ev_io_init(&link->read_w, on_readable, link->fd, EV_READ);
+	ev_io_init(&link->write_w, on_writable, link->fd, EV_WRITE);
+	ev_io_init(&link->turned_w, on_turned_readable, link->turned_fd, EV_READ);
+	ev_timer_init(&link->accept_pause, on_accept_pause, 0., ACCEPT_PAUSE);
+	link->accept_w.data = link->read_w.data = link->write_w.data = link;
+	link->accept_pause.data = link->turned_w.data = link;
+}
+
 plug_err
 link_open(const struct link_config *config, struct link **ret)
 {
-	struct link *link = calloc(1, sizeof(*link));
+	struct link *link = link_new(config);
 	plug_err err;
 
 	if (!link)
 		return PLUG_ENOMEM;
-	link->config = *config;
-	link->listen_fd = link->fd = link->turned_fd = -1;
 	err = listen_at(link, config->path);
 	if (err) {
 		close_fd(&link->listen_fd);
 		free(link);
 		return err;
 	}
-	ev_io_init(&link->accept_w, on_acceptable, link->listen_fd, EV_READ);
-	ev_io_init(&link->read_w, on_readable, -1, EV_READ);
-	ev_io_init(&link->write_w, on_writable, -1, EV_WRITE);
-	ev_io_init(&link->turned_w, on_turned_readable, -1, EV_READ);
-	ev_timer_init(&link->accept_pause, on_accept_pause, 0., ACCEPT_PAUSE);
-	link->accept_w.data = link->read_w.data = link->write_w.data = link;
-	link->accept_pause.data = link->turned_w.data = link;
+	link_init_watchers(link);
 	ev_io_start(config->loop, &link->accept_w);
-	link->config.path = NULL; /* the caller's; a copy is in `address` */
 	*ret = link;
 	return PLUG_OK;
 }

@@ -21,8 +21,9 @@
 struct link;
 
 struct link_ops {
-	/* A body, each once and in order; valid during the callback. */
-	void (*on_frame)(void *user, const uint8_t *body, size_t size);
+	/* A body, each once and in order; valid during the callback.  False: there is no memory for
+	 * it; the connection is given up, so that the peer comes back and sends it again. */
+	bool (*on_frame)(void *user, const uint8_t *body, size_t size);
 	/* The connection has ended; all that it brought has been handed on. */
 	void (*on_lost)(void *user);
 	/* What was refused by link_send() may be tried again. */

@@ -12,41 +12,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/list.h"
-#include "ipc/link.h"
+#include "ipc/session_private.h"
 #include "wire.h"
 
 #define RESERVE_BYTES ((size_t)1024 * 1024) /* of messages that are no payload */
-
-struct kept {
-	struct list node;
-	uint64_t seq;
-	size_t size;
-	uint8_t bytes[];
-};
-
-struct session {
-	struct session_config config;
-	struct link *link;
-
-	bool live, welcomed, broken;
-	uint32_t protocol;
-	uint8_t nonce[PLUG_NONCE_BYTES];
-
-	uint64_t sent, peer_acked; /* our stream */
-	struct list unacked;
-	struct kept
-		*unsent; /* first of `unacked` not handed to the link on this connection, or NULL */
-	size_t unacked_size;
-
-	uint64_t received;     /* the peer's stream */
-	uint64_t acked;        /* what we have told the peer */
-	size_t unacked_theirs; /* payload bytes received since then */
-
-	bool ping_waits; /* until the link takes it: nobody may be called hung for a PING that was
-			    not sent */
-	uint64_t ping_stamp;
-};
 
 static void
 violation(struct session *s, plug_err err, const char *reason)
@@ -277,6 +246,7 @@ resume(struct session *s, const Plug__Resume *theirs)
 static void
 handle_hello(struct session *s, const Plug__Hello *hello)
 {
+	bool again = s->welcomed;
 	char reason[256];
 
 	if (hello->token.len != PLUG_TOKEN_BYTES ||
@@ -311,6 +281,8 @@ handle_hello(struct session *s, const Plug__Hello *hello)
 	s->protocol =
 		hello->protocol_max < PLUG_PROTOCOL_MAX ? hello->protocol_max : PLUG_PROTOCOL_MAX;
 	s->config.ops->on_hello(s->config.user, hello);
+	if (again && s->live) /* it never had WELCOME, but the owner was told of a loss */
+		s->config.ops->on_resumed(s->config.user);
 }
 
 /* ---- receiving ---- */
@@ -358,7 +330,7 @@ take(struct session *s, const Plug__Envelope *env, size_t size)
 		send_ack(s);
 }
 
-static void
+static bool
 on_frame(void *user, const uint8_t *bytes, size_t size)
 {
 	struct session *s = user;
@@ -366,13 +338,13 @@ on_frame(void *user, const uint8_t *bytes, size_t size)
 	plug_err err = plug_envelope_unpack(bytes, size, &env);
 
 	if (err == PLUG_ENOMEM)
-		return;
+		return false;
 	if (err) {
 		violation(s, err,
 			  err == PLUG_ETOOLARGE
 				  ? "message above the limit of 64 KiB, or of 1 MiB unpacked"
 				  : "message is not an Envelope of this protocol");
-		return;
+		return true;
 	}
 	if (env->body_case == PLUG__ENVELOPE__BODY_HELLO)
 		handle_hello(s, env->hello);
@@ -381,6 +353,7 @@ on_frame(void *user, const uint8_t *bytes, size_t size)
 	else
 		violation(s, PLUG_EPROTO, "first message of a connection is not HELLO");
 	plug_envelope_free(env);
+	return true;
 }
 
 static void
@@ -404,7 +377,7 @@ on_garbage(void *user, const char *what)
 		violation(s, PLUG_EPROTO, what);
 }
 
-static const struct link_ops link_ops = {
+const struct link_ops session_link_ops = {
 	.on_frame = on_frame,
 	.on_lost = on_lost,
 	.on_writable = on_writable,
@@ -419,7 +392,7 @@ session_open(const struct session_config *config, struct session **ret)
 		.loop = config->loop,
 		.path = config->path,
 		.max_bytes = PLUG_RECV_BYTES,
-		.ops = &link_ops,
+		.ops = &session_link_ops,
 		.user = s,
 	};
 	plug_err err;

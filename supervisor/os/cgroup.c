@@ -5,13 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "os/cgroup_dir.h"
+#include "os/cgroup_limit.h"
 #include "os/dir.h"
 #include "os/proc.h"
 #include "os/spawn.h"
+
+#define END_LEFTOVER_MS 2000
+#define END_LOOK_MS     2
 
 /* In mountinfo, blanks and backslashes of a path are octal escapes. */
 static void
@@ -135,6 +140,19 @@ is_of_dead_daemon(const char *name)
 	       info.state == 'Z' || info.state == 'X';
 }
 
+/* Until its processes are gone, or for END_LEFTOVER_MS: what is started next is no second copy. */
+static void
+remove_leftover(int parent_fd, const char *name)
+{
+	const struct timespec pause = {.tv_nsec = END_LOOK_MS * 1000000L};
+
+	for (int waited = 0; waited < END_LEFTOVER_MS; waited += END_LOOK_MS) {
+		if (cgroup_dir_remove(parent_fd, name) != PLUG_EBUSY)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static bool
 end_leftover(void *context, int parent_fd, const char *name, int type)
 {
@@ -145,7 +163,7 @@ end_leftover(void *context, int parent_fd, const char *name, int type)
 
 		if (fd >= 0)
 			cgroup_dir_kill(fd, cgroup_dir_rung(fd));
-		cgroup_dir_remove(parent_fd, name); /* if still ending: by the next daemon */
+		remove_leftover(parent_fd, name); /* if still ending: by the next daemon */
 	}
 	return true;
 }
@@ -237,6 +255,7 @@ cgroup_open(struct cgroup *ret)
 		return;
 	}
 	ret->rung = cgroup_dir_rung(ret->fd);
+	ret->controllers = cgroup_enable_controllers(ret->fd);
 	if (ret->rung != CGROUP_KILL)
 		reason_set(&ret->why, PLUG_OK, "no cgroup.kill here: it came with Linux 5.14");
 	probe_births(ret);

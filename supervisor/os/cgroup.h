@@ -4,7 +4,8 @@
  * The ladder, best first: CGROUP_KILL (one write ends a group with all its sub-groups),
  * CGROUP_PROCS (rounds over cgroup.procs), CGROUP_NONE (the caller has tree.h only).  Which rung is
  * in force is found once, by cgroup_open().  With CGROUP_NONE every call succeeds and does nothing,
- * so callers have one path.  Main thread; nothing blocks.
+ * so callers have one path.  Main thread; only cgroup_open()
+ * may block.
  */
 #ifndef PLUGD_CGROUP_H
 #define PLUGD_CGROUP_H
@@ -22,10 +23,11 @@ enum cgroup_rung { CGROUP_NONE, CGROUP_PROCS, CGROUP_KILL };
 /* The daemon's own base group; one directory a daemon. */
 struct cgroup {
 	enum cgroup_rung rung;
-	int fd;              /* the base group's directory, -1 with CGROUP_NONE */
-	char path[PATH_MAX]; /* of the base group; "" with CGROUP_NONE */
-	struct reason why;   /* why no better rung; "" with CGROUP_KILL */
-	bool untidy;         /* a group could not be removed when it was asked for */
+	int fd;               /* the base group's directory, -1 with CGROUP_NONE */
+	char path[PATH_MAX];  /* of the base group; "" with CGROUP_NONE */
+	struct reason why;    /* why no better rung; "" with CGROUP_KILL */
+	bool untidy;          /* a group could not be removed when it was asked for */
+	unsigned controllers; /* enum cgroup_controller: limits that groups can have */
 };
 
 /* One generation's group: not to be used again after a kill, see spawn_probe_cgroup(). */
@@ -41,8 +43,8 @@ struct cgroup_group {
 
 /*
  * Find the best rung and make the base group, below the group that the caller is in, named by pid
- * and start time.  Groups there that dead daemons left are ended and removed.  Never fails: the
- * reason is in ret->why.
+ * and start time.  Groups there that dead daemons left are ended and removed, for which it may wait
+ * some seconds.  Never fails: the reason is in ret->why.
  */
 void cgroup_open(struct cgroup *ret);
 

@@ -3,7 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/proc.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -24,14 +29,17 @@ exit_status_from_siginfo(const siginfo_t *info, struct exit_status *ret)
 static plug_err
 wait_for(int pidfd, int options, struct exit_status *ret)
 {
+	struct rusage usage = {0};
 	siginfo_t info = {0};
 
-	while (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | options) < 0)
+	/* The C library's has no place for the usage. */
+	while (syscall(SYS_waitid, P_PIDFD, pidfd, &info, WEXITED | WNOHANG | options, &usage) < 0)
 		if (errno != EINTR)
 			return PLUG_ESYS;
 	if (!info.si_pid)
 		return PLUG_EAGAIN;
 	exit_status_from_siginfo(&info, ret);
+	ret->max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024u;
 	return PLUG_OK;
 }
 
@@ -42,9 +50,19 @@ exit_status_reap(int pidfd, struct exit_status *ret)
 }
 
 plug_err
-exit_status_peek(int pidfd, struct exit_status *ret)
+exit_status_peek(pid_t pid, int pidfd, struct exit_status *ret)
 {
-	return wait_for(pidfd, WNOWAIT, ret);
+	plug_err err = wait_for(pidfd, WNOWAIT, ret);
+	int status;
+
+	if (err != PLUG_EAGAIN || proc_wait_status(pid, &status))
+		return err;
+	*ret = (struct exit_status){
+		.code = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+		.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+		.core_dumped = WIFSIGNALED(status) && WCOREDUMP(status),
+	};
+	return PLUG_OK;
 }
 
 bool

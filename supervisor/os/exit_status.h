@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include <plug/error.h>
 
@@ -14,6 +16,9 @@ struct exit_status {
 	int code;   /* exit code; meaningful when signal is 0 */
 	int signal; /* that killed it, else 0 */
 	bool core_dumped;
+	/* The most that it, or a child that it waited for, had resident; 0: not known.  The kernel
+	 * counts what its parent had at the spawn, too. */
+	uint64_t max_rss_bytes;
 };
 
 /*
@@ -25,8 +30,12 @@ struct exit_status {
  */
 plug_err exit_status_reap(int pidfd, struct exit_status *ret);
 
-/* The same without reaping: the process stays a zombie and its pid its own. */
-plug_err exit_status_peek(int pidfd, struct exit_status *ret);
+/*
+ * The same without reaping: the process, whose pid is `pid`, stays a zombie and its pid its own.
+ * One that a debugger holds cannot be reaped before that has done so: how it ended is told all the
+ * same.
+ */
+plug_err exit_status_peek(pid_t pid, int pidfd, struct exit_status *ret);
 
 void exit_status_from_siginfo(const siginfo_t *info, struct exit_status *ret);
 

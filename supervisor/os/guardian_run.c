@@ -25,6 +25,7 @@ struct guardian_process {
 	int daemon_fd; /* pidfd */
 	int lifeline_fd;
 	int signal_fd;
+	int held_fd; /* until the end: never closed */
 	char cgroup[GUARDIAN_MESSAGE_BYTES];
 };
 
@@ -39,13 +40,36 @@ pass_signal(const struct guardian_process *process)
 		syscall(SYS_pidfd_send_signal, process->daemon_fd, (int)info.ssi_signo, NULL, 0);
 }
 
+static ssize_t
+receive(int fd, char *bytes, size_t size, int *ret_given)
+{
+	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(__alignof__(struct cmsghdr))));
+	struct iovec part = {bytes, size};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+	ssize_t got = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	*ret_given = -1;
+	if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_given, CMSG_DATA(header), sizeof(int));
+	return got;
+}
+
 /* false when there is none now. */
 static bool
 take_message(struct guardian_process *process)
 {
 	char message[GUARDIAN_MESSAGE_BYTES + 1];
-	ssize_t got = recv(process->lifeline_fd, message, sizeof(message) - 1, MSG_DONTWAIT);
+	int given;
+	ssize_t got = receive(process->lifeline_fd, message, sizeof(message) - 1, &given);
 
+	if (given >= 0) {
+		close_fd(&process->held_fd);
+		process->held_fd = given;
+	}
 	if (got <= 0) {
 		if (got == 0) /* the daemon closed it, or is ending */
 			close_fd(&process->lifeline_fd);
@@ -112,7 +136,7 @@ reap_daemon(const struct guardian_process *process)
 _Noreturn void
 guardian_run(pid_t daemon, int fd, const sigset_t *forwarded)
 {
-	struct guardian_process process = {.daemon = daemon, .lifeline_fd = fd};
+	struct guardian_process process = {.daemon = daemon, .lifeline_fd = fd, .held_fd = -1};
 	int code;
 
 	prctl(PR_SET_NAME, "plugd-guardian", 0, 0, 0);

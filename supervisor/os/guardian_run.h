@@ -9,6 +9,7 @@
 /* A message of the daemon's is one of these and a text. */
 #define GUARDIAN_CGROUP        'G'
 #define GUARDIAN_NOTIFY        'N'
+#define GUARDIAN_HOLD          'H'      /* no text, and a descriptor */
 #define GUARDIAN_MESSAGE_BYTES PATH_MAX /* with the kind */
 
 /* Takes `fd`, its end of the lifeline.  The signals to be passed on are blocked. */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOGFILE_BUFFER_BYTES (64u * 1024) /* collected at most before a flush is made at once */
+#define LOGFILE_BUFFER_BYTES (16u * 1024) /* collected at most before a flush is made at once */
 
 struct logfile {
 	int dir_fd; /* the caller's; has to outlive this */

@@ -97,11 +97,15 @@ check_directory(int fd, const char *path, struct reason *why)
 			"runtime directory %s belongs to uid %u, plugd runs as %u; choose "
 			"another with --runtime-dir",
 			path, (unsigned)info.st_uid, (unsigned)geteuid());
-	if (info.st_mode & 077)
+	if ((info.st_mode & 077) && (info.st_mode & 077) != 011)
 		return reason_set(why, PLUG_EDENIED,
 				  "runtime directory %s has mode %04o, open to others; 0700 is "
 				  "needed: chmod 700 it, or choose another with --runtime-dir",
 				  path, (unsigned)info.st_mode & 07777);
+	/* 0711 is what a daemon with plugins of other users leaves. */
+	if ((info.st_mode & 011) && fchmod(fd, 0700) < 0)
+		return reason_set(why, PLUG_ESYS, "runtime directory %s: %s", path,
+				  strerrordesc_np(errno));
 	return PLUG_OK;
 }
 
@@ -362,4 +366,34 @@ rundir_session_remove(const struct rundir *rundir, struct rundir_session *sessio
 	if (*session->name)
 		remove_tree(rundir->sessions_fd, session->name);
 	session->name[0] = '\0';
+}
+
+/* ---- users of their own ---- */
+
+plug_err
+rundir_admit_users(const struct rundir *rundir)
+{
+	if (fchmod(rundir->fd, 0711) < 0 || fchmod(rundir->sessions_fd, 0711) < 0)
+		return PLUG_ESYS;
+	if (fchmodat(rundir->fd, PLUG_SOCKET_NAME, 0666, 0) < 0 && errno != ENOENT)
+		return PLUG_ESYS;
+	return PLUG_OK;
+}
+
+static bool
+give_entry(void *context, int dir_fd, const char *name, int type)
+{
+	const uid_t *uid = context;
+
+	(void)type;
+	return fchownat(dir_fd, name, *uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+plug_err
+rundir_session_give(const struct rundir *rundir, const struct rundir_session *session, uid_t uid)
+{
+	dir_each(rundir->sessions_fd, session->name, give_entry, &uid);
+	if (fchownat(rundir->sessions_fd, session->name, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) < 0)
+		return PLUG_ESYS;
+	return PLUG_OK;
 }

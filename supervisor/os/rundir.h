@@ -63,6 +63,14 @@ plug_err rundir_session_new(const struct rundir *rundir, struct rundir_session *
 plug_err rundir_session_path(const struct rundir *rundir, const struct rundir_session *session,
 			     const char *name, char *path, size_t size);
 
+/* From now on processes of other users reach their own session's directory and plugd.sock, whose
+ * doorman knows them by their token: 0711, and 0666 for the socket.  PLUG_ESYS. */
+plug_err rundir_admit_users(const struct rundir *rundir);
+
+/* Make the session's directory and what is in it that user's.  PLUG_ESYS: errno says why. */
+plug_err rundir_session_give(const struct rundir *rundir, const struct rundir_session *session,
+			     uid_t uid);
+
 /* Remove it with its content and clear the name.  Does nothing when there is none. */
 void rundir_session_remove(const struct rundir *rundir, struct rundir_session *session);
 

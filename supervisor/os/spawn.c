@@ -13,11 +13,24 @@
 
 #include "base/cleanup.h"
 #include "os/exit_status.h"
+#include "os/random.h"
 #include "os/spawn_child.h"
 
 #define PROBE_TIMEOUT_MS 2000
 
 static bool cannot_be_born_in_cgroup;
+
+bool
+spawn_cgroup_found(void)
+{
+	return !cannot_be_born_in_cgroup;
+}
+
+void
+spawn_set_cgroup_found(bool can_be_born)
+{
+	cannot_be_born_in_cgroup = !can_be_born;
+}
 
 static bool
 request_is_valid(const struct spawn_request *request)
@@ -150,7 +163,8 @@ static plug_err
 spawn(const struct spawn_request *request, bool try_clone3, struct spawned *ret)
 {
 	AUTO_CLOSE int read_end = -1, write_end = -1;
-	struct spawn_child child = {.request = request, .parent = getpid()};
+	struct spawn_child child = {
+		.request = request, .parent = getpid(), .oom_score = getenv(SPAWN_ENV_OOM_SCORE)};
 	struct spawned made = {.pidfd = -1};
 	int ends[2];
 
@@ -180,9 +194,22 @@ spawn_process_fork(const struct spawn_request *request, struct spawned *ret)
 	return spawn(request, false, ret);
 }
 
+static bool
+is_for_want(const struct spawn_failure *failure)
+{
+	int error = failure->error;
+
+	/* F_DUPFD says EINVAL when what it shall be above is above the limit. */
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN ||
+	       (failure->step == SPAWN_STEP_FDS && error == EINVAL);
+}
+
 static const char *
 hint(const struct spawn_failure *failure)
 {
+	if (failure->step <= SPAWN_STEP_STDIN && is_for_want(failure))
+		return " (the descriptor limit is too low or used up: raise `ulimit -n`, or "
+		       "LimitNOFILE= of the service)";
 	if (failure->step != SPAWN_STEP_EXEC)
 		return "";
 	if (failure->exists)
@@ -195,8 +222,21 @@ hint(const struct spawn_failure *failure)
 	return "";
 }
 
+static void
+changed_text(const struct spawn_failure *failure, char *text, size_t size)
+{
+	char found[2 * SPAWN_DIGEST_BYTES + 1], expected[2 * SPAWN_DIGEST_BYTES + 1];
+
+	hex_encode(found, failure->found, sizeof(failure->found));
+	hex_encode(expected, failure->expected, sizeof(failure->expected));
+	snprintf(text, size,
+		 "%s was changed after it was installed: its SHA-256 is %s, pinned is %s; install "
+		 "it again, or another version",
+		 failure->path, found, expected);
+}
+
 plug_err
-spawn_error_read(int error_fd, char *text, size_t size)
+spawn_error_read(int error_fd, char *text, size_t size, bool *ret_for_want)
 {
 	static const char *const steps[] = {
 #define SPAWN_STEP_TEXT(name, step_text) [name] = step_text,
@@ -213,6 +253,11 @@ spawn_error_read(int error_fd, char *text, size_t size)
 		return PLUG_ENOTFOUND;
 	failure.path[sizeof(failure.path) - 1] = '\0';
 	description = strerrordesc_np(failure.error);
+	*ret_for_want = is_for_want(&failure);
+	if (failure.step == SPAWN_STEP_CHECK && failure.changed) {
+		changed_text(&failure, text, size);
+		return PLUG_OK;
+	}
 	snprintf(text, size, "%s%s%s: %s%s", steps[failure.step], failure.path[0] ? " " : "",
 		 failure.path, description ? description : "unknown error", hint(&failure));
 	return PLUG_OK;

@@ -15,16 +15,31 @@
 
 #include <plug/error.h>
 
-#define SPAWN_FDS 8 /* most descriptors passed on, besides stdout and stderr */
+#include "os/sandbox.h"
+
+/* What oom_score_adj of children is to be, where plugd has another one (guardian.h). */
+#define SPAWN_ENV_OOM_SCORE "PLUG_OOM_SCORE"
+
+#define SPAWN_FDS           8 /* most descriptors passed on, besides stdout and stderr */
 
 struct spawn_fd {
 	int fd;     /* of the caller, which keeps it */
 	int target; /* its number in the child: 3 … 63, each once */
 };
 
+#define SPAWN_DIGEST_BYTES 32 /* SHA-256 */
+
+/* A file that has to hold what it held, or nothing is executed. */
+struct spawn_check {
+	const char *path; /* absolute */
+	int fd;           /* of the caller; -1: `path` is opened by the child */
+	const unsigned char *digest;
+};
+
 struct spawn_request {
 	const char *path; /* relative to `cwd`; never searched in PATH */
-	int exec_fd; /* -1, or executed instead of `path` (for binaries: a #! script cannot be) */
+	int exec_fd; /* -1, or executed instead of `path`; what is interpreted (a #! script) cannot
+			be, and is executed by its `path` all the same */
 	char *const *argv; /* NULL-terminated, built before the call */
 	char *const *envp; /* NULL-terminated; all that the child's environment holds */
 	const char *cwd;   /* NULL: the caller's */
@@ -35,6 +50,9 @@ struct spawn_request {
 	int cgroup_fd;      /* -1, or the directory of the cgroup2 group to start in */
 	mode_t umask;       /* of the child */
 	rlim_t nofile_soft; /* soft descriptor limit of the child; 0: as the caller's */
+	const struct spawn_check *checks; /* read by the child, however long that takes */
+	size_t check_count;
+	const struct sandbox *sandbox; /* NULL: none; its own limits come after nofile_soft */
 };
 
 #define SPAWN_REQUEST_INIT                                                                     \
@@ -72,11 +90,17 @@ plug_err spawn_process_fork(const struct spawn_request *request, struct spawned 
  */
 bool spawn_probe_cgroup(int cgroup_fd);
 
+/* What it found, to be handed on to another program in this process. */
+bool spawn_cgroup_found(void);
+void spawn_set_cgroup_found(bool can_be_born);
+
 /*
  * What stopped the child before or at its execve, as "exec ./x: No such file or directory".  Never
  * blocks.  PLUG_OK: `text` is written, the process was never executed.  PLUG_EAGAIN: not known
  * yet.  PLUG_ENOTFOUND: there is nothing: it was executed, or was killed before.
+ *
+ * *ret_for_want, with PLUG_OK: descriptors, processes or memory were short; it may go better later.
  */
-plug_err spawn_error_read(int error_fd, char *text, size_t size);
+plug_err spawn_error_read(int error_fd, char *text, size_t size, bool *ret_for_want);
 
 #endif

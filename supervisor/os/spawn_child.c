@@ -1,6 +1,7 @@
 /*
  * The other threads of the parent do not exist here, and their locks may be held for ever: nothing
  * but system calls.  They are made with syscall(), so that no library or sanitizer wrapper runs.
+ * libsodium's SHA-256 only computes: it takes no lock and no memory.
  */
 #include "os/spawn_child.h"
 
@@ -9,6 +10,7 @@
 #include <linux/close_range.h>
 #include <linux/prctl.h>
 #include <signal.h>
+#include <sodium/crypto_hash_sha256.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,17 +24,23 @@
 #define KERNEL_SIGSET_SIZE 8
 
 static _Noreturn void
+send_failure(const struct spawn_child *child, struct spawn_failure *failure, const char *path)
+{
+	for (size_t i = 0; path && path[i] && i + 1 < sizeof(failure->path); i++)
+		failure->path[i] = path[i];
+	syscall(SYS_write, child->error_fd, failure, sizeof(*failure));
+	for (;;)
+		syscall(SYS_exit_group, 127);
+}
+
+static _Noreturn void
 give_up(const struct spawn_child *child, enum spawn_step step, const char *path)
 {
 	struct spawn_failure failure = {.error = errno, .step = (uint8_t)step};
 
 	if (step == SPAWN_STEP_EXEC && errno == ENOENT && path)
 		failure.exists = syscall(SYS_faccessat, AT_FDCWD, path, F_OK) == 0;
-	for (size_t i = 0; path && path[i] && i + 1 < sizeof(failure.path); i++)
-		failure.path[i] = path[i];
-	syscall(SYS_write, child->error_fd, &failure, sizeof(failure));
-	for (;;)
-		syscall(SYS_exit_group, 127);
+	send_failure(child, &failure, path);
 }
 
 /* A disposition survives exec when it is "ignore", so that it has to be reset here. */
@@ -75,10 +83,32 @@ enter_cgroup(int cgroup_fd)
 	syscall(SYS_close, fd);
 }
 
+/* Raising it is always allowed. */
+static void
+set_oom_score(const char *score)
+{
+	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	size_t length = 0;
+
+	if (fd < 0)
+		return;
+	while (score[length])
+		length++;
+	syscall(SYS_write, fd, score, length);
+	syscall(SYS_close, fd);
+}
+
+/* Above every target, so that none is overwritten; no higher, as the limit may be low. */
 static int
 move_up(const struct spawn_child *child, int fd)
 {
-	long moved = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, SPAWN_TARGET_MAX + 1);
+	int lowest = STDERR_FILENO + 1;
+	long moved;
+
+	for (size_t i = 0; i < child->request->fd_count; i++)
+		if (child->request->fds[i].target >= lowest)
+			lowest = child->request->fds[i].target + 1;
+	moved = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest);
 
 	if (moved < 0)
 		give_up(child, SPAWN_STEP_FDS, NULL);
@@ -149,11 +179,66 @@ restore_limit(const struct spawn_child *child)
 		give_up(child, SPAWN_STEP_LIMIT, NULL);
 }
 
+/* ---- what was pinned ---- */
+
+static void
+hash(const struct spawn_child *child, const struct spawn_check *check, int fd,
+     unsigned char digest[SPAWN_DIGEST_BYTES])
+{
+	unsigned char block[16384];
+	crypto_hash_sha256_state state;
+	long at = 0, got;
+
+	crypto_hash_sha256_init(&state);
+	while ((got = syscall(SYS_pread64, fd, block, sizeof(block), at)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			give_up(child, SPAWN_STEP_CHECK, check->path);
+		crypto_hash_sha256_update(&state, block, (unsigned long long)got);
+		at += got;
+	}
+	crypto_hash_sha256_final(&state, digest);
+}
+
+static void
+check_file(const struct spawn_child *child, const struct spawn_check *check)
+{
+	struct spawn_failure failure = {.step = SPAWN_STEP_CHECK, .changed = 1};
+	long fd = check->fd;
+	unsigned differ = 0;
+
+	if (fd < 0)
+		fd = syscall(SYS_openat, AT_FDCWD, check->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		give_up(child, SPAWN_STEP_CHECK, check->path);
+	hash(child, check, (int)fd, failure.found);
+	if (check->fd < 0)
+		syscall(SYS_close, fd);
+	for (size_t i = 0; i < SPAWN_DIGEST_BYTES; i++) {
+		failure.expected[i] = check->digest[i];
+		differ |= (unsigned)(failure.found[i] ^ check->digest[i]);
+	}
+	if (differ)
+		send_failure(child, &failure, check->path);
+}
+
+/* A change of user clears the parent-death signal. */
+static void
+change_user(const struct spawn_child *child, const struct sandbox *sandbox)
+{
+	if (sandbox_enter_user(sandbox) < 0)
+		give_up(child, SPAWN_STEP_USER, NULL);
+	if (sandbox->set_user)
+		die_with_parent(child);
+}
+
 _Noreturn void
 spawn_child_run(const struct spawn_child *given)
 {
 	struct spawn_child own = *given, *child = &own;
 	const struct spawn_request *request = child->request;
+	struct sandbox sandbox = SANDBOX_INIT;
 	int exec_fd;
 
 	reset_signals();
@@ -162,15 +247,29 @@ spawn_child_run(const struct spawn_child *given)
 	die_with_parent(child);
 	if (child->enter_cgroup)
 		enter_cgroup(request->cgroup_fd);
+	if (child->oom_score)
+		set_oom_score(child->oom_score);
+	for (size_t i = 0; i < request->check_count; i++)
+		check_file(child, &request->checks[i]);
+	if (request->sandbox)
+		sandbox = *request->sandbox;
+	if (sandbox.landlock_fd >= 0)
+		sandbox.landlock_fd = move_up(child, sandbox.landlock_fd);
 	pass_descriptors(child, &exec_fd);
 	syscall(SYS_umask, request->umask);
 	restore_limit(child);
+	change_user(child, &sandbox);
 	if (request->cwd && syscall(SYS_chdir, request->cwd) < 0)
 		give_up(child, SPAWN_STEP_CHDIR, request->cwd);
+	if (sandbox_enter(&sandbox) < 0)
+		give_up(child, SPAWN_STEP_SANDBOX, NULL);
 	unblock_signals();
+	errno = ENOENT;
 	if (exec_fd >= 0)
 		syscall(SYS_execveat, exec_fd, "", request->argv, request->envp, AT_EMPTY_PATH);
-	else
+	/* So it is with what another program interprets: that is given a name, never a descriptor
+	 * which is closed on exec. */
+	if (errno == ENOENT && request->path)
 		syscall(SYS_execve, request->path, request->argv, request->envp);
 	give_up(child, SPAWN_STEP_EXEC, request->path);
 }

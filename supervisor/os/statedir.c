@@ -92,22 +92,59 @@ write_temporary(int dir_fd, const char *name, const void *data, size_t size)
 	return fd < 0 ? PLUG_ESYS : write_all(fd, data, size);
 }
 
+static void
+temporary_name(const char *name, char temporary[NAME_MAX + 1])
+{
+	snprintf(temporary, NAME_MAX + 1, ".%s.tmp", name);
+}
+
 plug_err
-statedir_write(int dir_fd, const char *name, const void *data, size_t size)
+statedir_prepare(int dir_fd, const char *name, const void *data, size_t size)
 {
 	char temporary[NAME_MAX + 1];
 	int saved;
 
 	if (!name_is_valid(name))
 		return PLUG_EINVAL;
-	snprintf(temporary, sizeof(temporary), ".%s.tmp", name);
-	if (!write_temporary(dir_fd, temporary, data, size) &&
-	    !renameat(dir_fd, temporary, dir_fd, name))
+	temporary_name(name, temporary);
+	if (!write_temporary(dir_fd, temporary, data, size))
+		return PLUG_OK;
+	saved = errno;
+	unlinkat(dir_fd, temporary, 0);
+	errno = saved;
+	return PLUG_ESYS;
+}
+
+plug_err
+statedir_commit(int dir_fd, const char *name)
+{
+	char temporary[NAME_MAX + 1];
+	int saved;
+
+	temporary_name(name, temporary);
+	if (!renameat(dir_fd, temporary, dir_fd, name))
 		return fsync(dir_fd) < 0 ? PLUG_ESYS : PLUG_OK;
 	saved = errno;
 	unlinkat(dir_fd, temporary, 0);
 	errno = saved;
 	return PLUG_ESYS;
+}
+
+void
+statedir_discard(int dir_fd, const char *name)
+{
+	char temporary[NAME_MAX + 1];
+
+	temporary_name(name, temporary);
+	unlinkat(dir_fd, temporary, 0);
+}
+
+plug_err
+statedir_write(int dir_fd, const char *name, const void *data, size_t size)
+{
+	plug_err err = statedir_prepare(dir_fd, name, data, size);
+
+	return err ? err : statedir_commit(dir_fd, name);
 }
 
 /* One byte more than the cap is asked for, so that a longer file shows. */

@@ -23,6 +23,12 @@ plug_err statedir_open(const char *path, int *ret_fd, struct reason *why);
  */
 plug_err statedir_write(int dir_fd, const char *name, const void *data, size_t size);
 
+/* The same in two steps, for what is to be in force only later, and must not fail then: the first
+ * does all but the rename, which the second does.  Or the second is left out. */
+plug_err statedir_prepare(int dir_fd, const char *name, const void *data, size_t size);
+plug_err statedir_commit(int dir_fd, const char *name);
+void statedir_discard(int dir_fd, const char *name);
+
 /*
  * Read a file of at most `cap` bytes into malloc'ed memory, with a NUL after the last byte.
  *

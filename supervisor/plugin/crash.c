@@ -16,6 +16,7 @@ drop_oldest(struct crashes *crashes)
 
 	for (size_t i = 0; i < crash->log_count; i++)
 		free(crash->log[i]);
+	free(crash->trace);
 	list_remove(&crash->node);
 	crashes->count--;
 	free(crash);

@@ -38,8 +38,9 @@ events_fini(struct events *events)
 static enum log_level
 level_of(const char *kind)
 {
-	static const char *const troubles[] = {"crashed", "failed", "quarantined", "hung",
-					       "killed",  "stuck",  "violation",   "lost"};
+	static const char *const troubles[] = {"crashed", "failed",    "quarantined", "hung",
+					       "killed",  "stuck",     "violation",   "violated",
+					       "lost",    "suspended", "traced",      "poison"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(troubles); i++)
 		if (!strcmp(kind, troubles[i]))
@@ -67,7 +68,7 @@ events_add(struct events *events, const char *plugin, const char *kind, uint32_t
 	event->seq = ++events->last_seq;
 	event->time_ms = clock_wall_ms();
 	snprintf(event->plugin, sizeof(event->plugin), "%s", plugin ? plugin : "");
-	event->kind = kind;
+	snprintf(event->kind, sizeof(event->kind), "%s", kind);
 	event->generation = generation;
 	event->pid = pid;
 	strcpy(event->detail, detail);

@@ -13,8 +13,8 @@ struct event {
 	struct list node;
 	uint64_t seq; /* from 1, without gaps */
 	uint64_t time_ms;
-	char plugin[64];  /* "" for plugd itself */
-	const char *kind; /* static: "started" "ready" "crashed" … */
+	char plugin[64]; /* "" for plugd itself */
+	char kind[24];   /* "started" "ready" "crashed" … */
 	uint32_t generation;
 	int64_t pid;
 	char detail[]; /* one sentence, or "" */

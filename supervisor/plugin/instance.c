@@ -4,7 +4,7 @@
  *  - The session is closed and the instance freed in one place, release(), reached from a watcher
  * of the loop, never from a callback of the session.
  *  - The pid is signalled only while the process is not reaped; it is reaped after collect() killed
- * what was left of its tree: at once when it was asked to end, else from the graves.
+ * what was left of its tree, from the graves.
  */
 #include "plugin/instance.h"
 
@@ -26,10 +26,6 @@
 #define TERM_SECONDS   5.0  /* from SIGTERM to SIGKILL, at most */
 #define RESUME_SECONDS 5.0  /* a lost connection may be resumed */
 #define LAST_SECONDS   0.05 /* of a dead process, what it sent last may still be on its way */
-#define TICK_STALL_MS  3000
-#define PING_REPLY_MS  5000
-#define LOOK_EVERY_MS  10000
-#define PING_EVERY_MS  10000 /* of a plugin without vitals */
 
 /* ---- reasons ---- */
 
@@ -52,12 +48,16 @@ instance_end(struct instance *in, enum process_event event, const char *format, 
 static double
 seconds_of(const struct instance *in)
 {
-	const struct spec *spec = in->plugin->spec;
+	const struct spec *spec = in->spec;
 	double stop = (double)spec->stop_timeout_ms / 1e3;
 
+	if (spec->debug && (in->state == PS_STARTING || in->state == PS_TESTING))
+		return (double)SPEC_DEBUG_MS / 1e3; /* a stop is meant, and ends in time */
 	switch (in->state) {
 	case PS_STARTING:
 		return (double)spec->start_timeout_ms / 1e3;
+	case PS_TESTING:
+		return (double)spec->probe_timeout_ms / 1e3;
 	case PS_TERMINATING:
 		return stop < TERM_SECONDS ? stop : TERM_SECONDS;
 	case PS_KILLING:
@@ -84,7 +84,7 @@ send_drain(struct instance *in)
 	Plug__Drain drain = PLUG__DRAIN__INIT;
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
 
-	drain.timeout_ms = in->plugin->spec->stop_timeout_ms;
+	drain.timeout_ms = in->spec->stop_timeout_ms;
 	env.body_case = PLUG__ENVELOPE__BODY_DRAIN;
 	env.drain = &drain;
 	session_send(in->session, &env);
@@ -96,7 +96,7 @@ send_stop(struct instance *in)
 	Plug__Stop stop = PLUG__STOP__INIT;
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
 
-	stop.timeout_ms = in->plugin->spec->stop_timeout_ms;
+	stop.timeout_ms = in->spec->stop_timeout_ms;
 	env.body_case = PLUG__ENVELOPE__BODY_STOP;
 	env.stop = &stop;
 	session_send(in->session, &env);
@@ -123,14 +123,29 @@ terminate(struct instance *in)
 static void
 report_stuck(struct instance *in)
 {
-	struct host *host = in->plugin->host;
-
-	events_add(&host->events, plugin_name(in->plugin), "stuck", in->generation, in->pid,
+	events_add(&in->plugin->host->events, plugin_name(in->plugin), "stuck", in->generation,
+		   in->pid,
 		   "SIGKILL did not end it within %.0f s: it is blocked in the kernel; no other "
 		   "process is "
 		   "started in its place",
 		   KILL_SECONDS);
-	host->ops->on_settled(host->ops_user, in->plugin); /* nobody knows when it will end */
+	slot_process_stuck(in->slot, in);
+}
+
+static void
+become_ready(struct instance *in)
+{
+	struct plugin *plugin = in->plugin;
+	struct proc_info proc;
+
+	in->ready_ms = clock_mono_ms();
+	plugin->last_start_ms = in->ready_ms - in->spawned_ms;
+	events_add(&plugin->host->events, plugin_name(plugin), "ready", in->generation, in->pid,
+		   "after %llu ms", (unsigned long long)plugin->last_start_ms);
+	instance_probe_later(in);
+	slot_process_ready(in->slot, in);
+	if (!proc_read(in->pid, &proc) && proc.rss_bytes)
+		instance_saw_memory(in, proc.rss_bytes); /* it may die before anybody looks again */
 }
 
 static void
@@ -150,12 +165,14 @@ perform(struct instance *in, uint32_t effects)
 		terminate(in);
 	if (effects & PX(KILL))
 		kill_tree(in);
+	if (effects & PX(VACATE))
+		slot_process_dying(in->slot, in);
 	if (effects & PX(STUCK))
 		report_stuck(in);
-	if (effects & PX(ROUTE)) {
-		in->ready_ms = clock_mono_ms();
-		plugin_instance_ready(in->plugin);
-	}
+	if (effects & PX(PROBE))
+		instance_probe(in);
+	if (effects & PX(ROUTE))
+		become_ready(in);
 	if (effects & PX(RELEASE))
 		instance_release(in); /* frees it: last */
 }
@@ -166,6 +183,8 @@ timeout_cause(enum process_state state)
 	switch (state) {
 	case PS_STARTING:
 		return "not READY within run.start_timeout";
+	case PS_TESTING:
+		return "did not answer its probe within probe.timeout";
 	case PS_DRAINING:
 		return "calls still in flight after run.stop_timeout";
 	case PS_STOPPING:
@@ -189,10 +208,11 @@ instance_handle(struct instance *in, enum process_event event)
 			 lc_process_event_name(event), lc_process_state_name(in->state));
 		return;
 	}
-	if (event == PE_TIMEOUT && !*in->cause && before == PS_STARTING)
+	if (event == PE_TIMEOUT && !*in->cause && before <= PS_TESTING)
 		snprintf(in->cause, sizeof(in->cause), "%s (%llu ms)", timeout_cause(before),
-			 (unsigned long long)in->plugin->spec->start_timeout_ms);
-	if (event == PE_TIMEOUT && before != PS_STARTING)
+			 (unsigned long long)(before == PS_STARTING ? in->spec->start_timeout_ms
+								    : in->spec->probe_timeout_ms));
+	if (event == PE_TIMEOUT && before > PS_TESTING && before < PS_KILLING)
 		log_line(LOG_WARN, plugin_name(in->plugin), in->pid, "%s; next: %s",
 			 timeout_cause(before),
 			 next == PS_STOPPING      ? "STOP"
@@ -201,9 +221,10 @@ instance_handle(struct instance *in, enum process_event event)
 	if (event == PE_STOP)
 		in->asked = true;
 	in->state = next;
+	instance_mark_left(in, before);
 	perform(in, effects);
-	if (event != PE_EXITED && next == PS_DRAINING && before != PS_DRAINING && !in->in_flight)
-		instance_handle(in, PE_DRAINED);
+	if (event != PE_EXITED && next == PS_DRAINING && before != PS_DRAINING)
+		instance_look_drained(in);
 }
 
 /* ---- end ---- */
@@ -211,9 +232,19 @@ instance_handle(struct instance *in, enum process_event event)
 static void
 on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
+	struct instance *in = w->data;
+
 	(void)loop;
 	(void)revents;
-	instance_handle(w->data, PE_TIMEOUT);
+	if (in->state <= PS_TESTING && instance_waits_for_tracer(in)) {
+		log_line(LOG_WARN, plugin_name(in->plugin), in->pid,
+			 "%s, but a debugger or valgrind has it: it is waited for once more "
+			 "(hang.traced is wait)",
+			 timeout_cause(in->state));
+		arm(in);
+		return;
+	}
+	instance_handle(in, PE_TIMEOUT);
 }
 
 static void
@@ -239,30 +270,24 @@ static bool
 belongs(void *context, const struct stranger *stranger)
 {
 	const struct instance *in = context;
-	char token[2 * PLUG_TOKEN_BYTES + 1];
 
-	plug_hex_encode(in->token, sizeof(in->token), token);
-	return stranger->session == in->pid || !strcmp(stranger->token, token);
+	return graves_left_by(stranger, in->pid, in->token);
 }
 
-/* Its children are plugd's since it ended, so there is no tree to walk.  What was asked to end is
- * reaped before anybody is told; after a crash nothing may stand in the next process's way. */
-static void
-collect(struct instance *in)
+/* Its children are plugd's since it ended, so there is no tree to walk. */
+void
+instance_collect(struct instance *in)
 {
 	const struct tree_callbacks strangers = {
 		.is_known = is_known, .belongs = belongs, .context = in};
-	plug_err err;
 
+	if (in->collected)
+		return;
+	in->collected = true;
 	tree_kill_group(in->pid);
 	cgroup_group_kill(in->plugin->host->cgroup, &in->cgroup);
 	tree_kill_strangers(&strangers);
-	in->unreaped = !in->asked;
-	err = in->asked ? exit_status_reap(in->pidfd, &in->status)
-			: exit_status_peek(in->pidfd, &in->status);
-	if (err)
-		log_line(LOG_ERROR, plugin_name(in->plugin), in->pid, "cannot be reaped: %s",
-			 strerror(errno));
+	in->unreaped = true;
 }
 
 static void
@@ -273,6 +298,20 @@ on_last_words(struct ev_loop *loop, ev_timer *w, int revents)
 	instance_handle(w->data, PE_EXITED);
 }
 
+/* A spare may have its place from here on.  Then what it leaves behind is in nobody's way, and is
+ * looked for when its calls have been moved. */
+static void
+give_way(struct instance *in)
+{
+	if (exit_status_peek(in->pid, in->pidfd, &in->status))
+		log_line(LOG_ERROR, plugin_name(in->plugin), in->pid, "how it ended is unknown: %s",
+			 strerror(errno));
+	instance_handle(in, PE_DYING);
+	ev_timer_stop(in->plugin->host->loop, &in->deadline_w);
+	if (in->asked || in == in->slot->current)
+		instance_collect(in);
+}
+
 static void
 on_process_end(struct ev_loop *loop, ev_io *w, int revents)
 {
@@ -280,11 +319,14 @@ on_process_end(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)revents;
 	ev_io_stop(loop, w); /* the pidfd stays readable */
-	collect(in);
+	ev_timer_stop(loop, &in->dying_w);
+	broker_take_last(&in->broker); /* what it said of its death, before it is looked at */
 	in->exited = true;
+	give_way(in);
+	instance_mark_exited(in);
 	ev_timer_stop(loop, &in->resume_w);
 	if (session_connected(in->session)) { /* a reply or FAILED may have been its last act */
-		ev_now_update(loop);          /* collect() has taken its time */
+		ev_now_update(loop);          /* collecting has taken its time */
 		ev_timer_start(loop, &in->exit_w_grace);
 	} else {
 		instance_handle(in, PE_EXITED);
@@ -328,8 +370,7 @@ on_resumed(void *user)
 	struct instance *in = user;
 
 	ev_timer_stop(in->plugin->host->loop, &in->resume_w);
-	in->ping_out = false; /* it went with the connection */
-	in->last_tick_ms = clock_mono_ms();
+	instance_sign_of_life(in); /* a PING went with the connection */
 	in->resumes++;
 	events_add(&in->plugin->host->events, plugin_name(in->plugin), "resumed", in->generation,
 		   in->pid, "its session was cut and resumed: no call lost, none doubled");
@@ -365,7 +406,7 @@ const struct session_ops instance_session_ops = {
 	.on_violation = on_violation,
 };
 
-/* ---- watchers and vitals ---- */
+/* ---- watchers ---- */
 
 void
 instance_init_watchers(struct instance *in)
@@ -374,7 +415,10 @@ instance_init_watchers(struct instance *in)
 	ev_timer_init(&in->deadline_w, on_deadline, 0., 0.);
 	ev_timer_init(&in->resume_w, on_resume_timeout, RESUME_SECONDS, 0.);
 	ev_timer_init(&in->exit_w_grace, on_last_words, LAST_SECONDS, 0.);
-	in->exit_w.data = in->deadline_w.data = in->resume_w.data = in->exit_w_grace.data = in;
+	ev_timer_init(&in->probe_w, instance_on_probe_time, 0., 0.);
+	instance_init_dying(in);
+	in->exit_w.data = in->deadline_w.data = in->resume_w.data = in->exit_w_grace.data =
+		in->probe_w.data = in;
 }
 
 void
@@ -385,74 +429,25 @@ instance_watch(struct instance *in)
 	arm(in);
 }
 
-bool
-instance_vitals(const struct instance *in, struct plug_vitals *ret)
-{
-	return pread(in->vitals_fd, ret, sizeof(*ret), 0) == (ssize_t)sizeof(*ret) &&
-	       ret->magic == PLUG_VITALS_MAGIC;
-}
-
-static void
-declare_hung(struct instance *in, uint64_t silent_ms)
-{
-	struct proc_info proc = {0};
-	bool stopped = !proc_read(in->pid, &proc) && (proc.state == 'T' || proc.state == 't');
-
-	events_add(&in->plugin->host->events, plugin_name(in->plugin), "hung", in->generation,
-		   in->pid, "no sign of life for %llu ms%s; it is killed",
-		   (unsigned long long)silent_ms,
-		   stopped ? " (the process is stopped: SIGSTOP or a debugger)" : "");
-	instance_end(in, PE_KILL, "hung: no sign of life for %llu ms%s",
-		     (unsigned long long)silent_ms,
-		     stopped ? " (stopped by SIGSTOP or a debugger)" : "");
-}
-
-static void
-ping(struct instance *in, uint64_t now)
-{
-	in->ping_out = true;
-	in->ping_ms = now;
-	session_ping(in->session, now);
-}
-
-void
-instance_tick(struct instance *in)
-{
-	struct plug_vitals vitals;
-	uint64_t now = clock_mono_ms();
-	bool has_vitals;
-
-	session_tick(in->session);
-	if (now - in->looked_ms >= LOOK_EVERY_MS) {
-		struct proc_info proc;
-
-		in->looked_ms = now;
-		if (!in->exited && !proc_read(in->pid, &proc))
-			in->rss_bytes =
-				proc.rss_bytes; /* for the crash report: a zombie has none */
-	}
-	if (in->exited || !session_connected(in->session) ||
-	    (in->state != PS_READY && in->state != PS_DRAINING))
-		return;
-	has_vitals = instance_vitals(in, &vitals);
-	if (has_vitals && vitals.ticks != in->last_ticks) {
-		in->last_ticks = vitals.ticks;
-		in->last_tick_ms = now;
-		in->ping_out = false;
-	} else if (in->ping_out && now - in->ping_ms >= PING_REPLY_MS) {
-		declare_hung(in, now - in->last_tick_ms);
-	} else if (!in->ping_out &&
-		   now - in->last_tick_ms >= (has_vitals ? TICK_STALL_MS : PING_EVERY_MS)) {
-		ping(in, now);
-	}
-}
-
 /* ---- for the router ---- */
 
 bool
 instance_takes_calls(const struct instance *in)
 {
-	return in->state == PS_READY && !in->exited;
+	return in->state == PS_READY && !in->exited && in == in->slot->current &&
+	       in->slot->kind == SLOT_ACTIVE && in->hang.kind == HANG_WELL && !in->hang.wedged;
+}
+
+bool
+instance_is_ending(const struct instance *in)
+{
+	return !in->asked && in->state > PS_READY;
+}
+
+bool
+instance_was_replaced(const struct instance *in)
+{
+	return instance_is_ending(in) && in != in->slot->current;
 }
 
 plug_err
@@ -471,7 +466,7 @@ void
 instance_call_ended(struct instance *in)
 {
 	if (!in->in_flight && in->state == PS_DRAINING)
-		instance_handle(in, PE_DRAINED);
+		instance_look_drained(in);
 }
 
 const struct instance_method *

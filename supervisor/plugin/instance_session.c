@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "core/contract.h"
+#include "core/suggest.h"
 #include "plugin/host.h"
 #include "plugin/instance_private.h"
 #include "plugin/plugin.h"
@@ -35,9 +37,11 @@ same(const char *what, const char *said, const char *declared, const char *path,
 {
 	if (!strcmp(plug_str(said), declared))
 		return true;
-	return refused(why,
-		       "the plugin says %s is \"%s\", its manifest %s says \"%s\": make them agree",
-		       what, plug_str(said), path, declared);
+	return refused(
+		why,
+		"the plugin says %s is \"%s\", its manifest %s, as it was read last, says \"%s\": "
+		"make them agree, then reload it",
+		what, plug_str(said), path, declared);
 }
 
 static const Plug__Method *
@@ -69,6 +73,46 @@ methods_sound(const Plug__Hello *hello, struct why *why)
 	return true;
 }
 
+/* "echo, sleep, … (24 in all)", for messages. */
+static const char *
+offer_text(const Plug__Hello *hello, char text[160])
+{
+	size_t used = 0, i;
+
+	snprintf(text, 160, "no method");
+	for (i = 0; i < hello->n_methods && used < 100; i++)
+		used += (size_t)snprintf(text + used, 160 - used, "%s%.63s", i ? ", " : "",
+					 hello->methods[i]->name);
+	if (i < hello->n_methods)
+		snprintf(text + used, 160 - used, ", … (%zu in all)", hello->n_methods);
+	return text;
+}
+
+/* What was probably meant to be `name`. */
+static const char *
+offer_near(const Plug__Hello *hello, const char *name)
+{
+	struct suggest suggest;
+
+	suggest_start(&suggest, name);
+	for (size_t i = 0; i < hello->n_methods; i++)
+		suggest_offer(&suggest, hello->methods[i]->name);
+	return suggest.best;
+}
+
+static bool
+method_missing(const Plug__Hello *hello, const char *name, const struct spec *spec, struct why *why)
+{
+	const char *near = offer_near(hello, name);
+	char text[160];
+
+	return refused(why,
+		       "the manifest %s declares the method \"%s\", the plugin does not offer it; "
+		       "it offers %s%s%s%s: make them agree, then reload it",
+		       spec->path, name, offer_text(hello, text), near ? "; did you mean \"" : "",
+		       near ? near : "", near ? "\"?" : "");
+}
+
 static bool
 methods_complete(const Plug__Hello *hello, const struct spec *spec, struct why *why)
 {
@@ -77,10 +121,7 @@ methods_complete(const Plug__Hello *hello, const struct spec *spec, struct why *
 		const Plug__Method *said = offered(hello, declared->name);
 
 		if (!said)
-			return refused(why,
-				       "the manifest %s declares the method \"%s\", the plugin "
-				       "does not offer it",
-				       spec->path, declared->name);
+			return method_missing(hello, declared->name, spec, why);
 		if (declared->stream && !said->stream)
 			return refused(why,
 				       "the manifest %s declares the method \"%s\" as stream, the "
@@ -91,12 +132,74 @@ methods_complete(const Plug__Hello *hello, const struct spec *spec, struct why *
 }
 
 static bool
+probe_offered(const Plug__Hello *hello, const struct spec *spec, struct why *why)
+{
+	if (!spec->probe_method || offered(hello, spec->probe_method))
+		return true;
+	return refused(why, "the manifest %s wants the probe \"%s\", the plugin does not offer it",
+		       spec->path, spec->probe_method);
+}
+
+static bool
+commands_offered(const Plug__Hello *hello, const struct spec *spec, struct why *why)
+{
+	const struct command *commands = spec->manifest->commands.items;
+
+	for (size_t i = 0; i < spec->manifest->commands.count; i++) {
+		const char *method = command_method(&commands[i]);
+		char text[160];
+
+		if (!offered(hello, method))
+			return refused(
+				why,
+				"the manifest %s declares the command \"%s\" with the method "
+				"\"%s\", the plugin does not offer it; it offers %s: make them "
+				"agree, then reload it",
+				spec->path, commands[i].name, method, offer_text(hello, text));
+	}
+	return true;
+}
+
+/* ---- HELLO against the type's contract ---- */
+
+static bool
+is_offered(const void *of, const char *method)
+{
+	return offered(of, method) != NULL;
+}
+
+static bool
+is_declared(const void *of, const char *method)
+{
+	return spec_method(of, method) != NULL;
+}
+
+static bool
+contract_kept(const Plug__Hello *hello, const struct spec *spec, struct why *why)
+{
+	const struct contract_methods said = {is_offered, hello}, declared = {is_declared, spec};
+	const struct contract_need *need = contract_unmet(spec->manifest->type, &said, &declared);
+	char wanted[CONTRACT_TEXT_BYTES], text[160];
+
+	if (!need)
+		return true;
+	contract_need_text(need, wanted);
+	return refused(
+		why,
+		"a plugin of the type %s must offer the method %s, which %s; this one offers "
+		"%s: add the method, or correct the type in %s",
+		spec->type, wanted, need->help, offer_text(hello, text), spec->path);
+}
+
+static bool
 hello_agrees(const Plug__Hello *hello, const struct spec *spec, struct why *why)
 {
 	return same("its name", hello->name, spec->name, spec->path, why) &&
 	       same("its version", hello->version, spec->version, spec->path, why) &&
 	       same("its contract", hello->contract, spec->type, spec->path, why) &&
-	       methods_sound(hello, why) && methods_complete(hello, spec, why);
+	       methods_sound(hello, why) && methods_complete(hello, spec, why) &&
+	       probe_offered(hello, spec, why) && commands_offered(hello, spec, why) &&
+	       contract_kept(hello, spec, why);
 }
 
 /* What holds for calls: the manifest where it declares the method, else what the plugin says. */
@@ -126,7 +229,7 @@ take_methods(struct instance *in, const Plug__Hello *hello)
 		return false;
 	for (size_t i = 0; i < hello->n_methods; i++) {
 		in->method_count = i + 1;
-		if (!take_method(&in->methods[i], hello->methods[i], in->plugin->spec))
+		if (!take_method(&in->methods[i], hello->methods[i], in->spec))
 			return false;
 	}
 	return true;
@@ -146,33 +249,60 @@ fill_entry(Plug__ConfigEntry *entry, const struct spec_config *config)
 	entry->n_items = config->item_count;
 }
 
-static plug_err
-welcome(struct instance *in)
+/* Every key that has a value. */
+static bool
+fill_entries(const struct spec *spec, Plug__ConfigEntry **ret_entries,
+	     Plug__ConfigEntry ***ret_list, size_t *ret_count)
 {
-	const struct spec *spec = in->plugin->spec;
-	const struct host_limits *bounds = &in->plugin->host->limits;
-	Plug__Welcome body = PLUG__WELCOME__INIT;
-	Plug__Limits limits = PLUG__LIMITS__INIT;
-	AUTO_FREE Plug__ConfigEntry *entries = calloc(spec->config_count + 1, sizeof(*entries));
-	AUTO_FREE Plug__ConfigEntry **list =
-		calloc(spec->config_count + 1, sizeof(Plug__ConfigEntry *));
+	Plug__ConfigEntry *entries = calloc(spec->config_count + 1, sizeof(*entries));
+	Plug__ConfigEntry **list = calloc(spec->config_count + 1, sizeof(Plug__ConfigEntry *));
 
-	if (!entries || !list)
-		return PLUG_ENOMEM;
-	for (size_t i = 0; i < spec->config_count; i++) {
+	*ret_entries = entries;
+	*ret_list = list;
+	for (size_t i = 0; entries && list && i < spec->config_count; i++) {
 		if (!spec->config[i].value)
 			continue; /* not required, no default, not set */
 		fill_entry(&entries[i], &spec->config[i]);
-		list[body.n_config++] = &entries[i];
+		list[(*ret_count)++] = &entries[i];
 	}
+	return entries && list;
+}
+
+static plug_err
+welcome(struct instance *in)
+{
+	const struct host_limits *bounds = &in->plugin->host->limits;
+	char label[SLOT_LABEL_BYTES];
+	Plug__Welcome body = PLUG__WELCOME__INIT;
+	Plug__Limits limits = PLUG__LIMITS__INIT;
+	AUTO_FREE Plug__ConfigEntry *entries = NULL;
+	AUTO_FREE Plug__ConfigEntry **list = NULL;
+
+	if (!fill_entries(in->spec, &entries, &list, &body.n_config))
+		return PLUG_ENOMEM;
 	body.config = list;
-	body.instance = (char *)spec->name;
+	slot_label(in->slot, label);
+	body.instance = label;
 	limits.message_bytes = PLUG_MESSAGE_BYTES;
 	limits.call_bytes = bounds->call_bytes;
 	limits.window_bytes = PLUG_WINDOW_BYTES;
 	limits.calls = bounds->calls_per_instance;
 	body.limits = &limits;
+	body.log_level = plugin_log_level(in->plugin);
 	return session_welcome(in->session, &body);
+}
+
+static const char *
+why_not_welcome(plug_err err)
+{
+	switch (err) {
+	case PLUG_ETOOLARGE:
+		return "its effective config does not fit into one message of 64 KiB";
+	case PLUG_ENOMEM:
+		return "plugd is out of memory";
+	default:
+		return plug_err_text(err);
+	}
 }
 
 static void
@@ -189,6 +319,7 @@ void
 instance_on_hello(struct instance *in, const Plug__Hello *hello)
 {
 	struct why why = {""};
+	plug_err err;
 
 	if (in->state != PS_STARTING)
 		return; /* it is being stopped: no answer is needed any more */
@@ -199,31 +330,65 @@ instance_on_hello(struct instance *in, const Plug__Hello *hello)
 	in->hello_seen = true;
 	snprintf(in->sdk, sizeof(in->sdk), "%s", plug_str(hello->sdk));
 	utf8_clean(in->sdk, strlen(in->sdk));
-	if (!hello_agrees(hello, in->plugin->spec, &why)) {
+	in->channels_offered = hello->channels;
+	in->takes_log_level = hello->log_level;
+	in->takes_config = hello->config;
+	if (!hello_agrees(hello, in->spec, &why)) {
 		refuse(in, PLUG_EINVAL, why.text);
 	} else if (!take_methods(in, hello)) {
 		refuse(in, PLUG_ENOMEM, "plugd is out of memory");
-	} else if (welcome(in)) {
-		refuse(in, PLUG_ETOOLARGE,
-		       "its effective config does not fit into one message of 64 KiB");
+	} else if ((err = welcome(in))) {
+		refuse(in, err, why_not_welcome(err));
 	}
 	in->last_tick_ms = clock_mono_ms();
 }
 
 /* ---- afterwards ---- */
 
+void
+instance_tell_log_level(struct instance *in)
+{
+	Plug__LogLevel level = PLUG__LOG_LEVEL__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+
+	if (!in->takes_log_level || !session_welcomed(in->session) || in->exited)
+		return;
+	level.level = plugin_log_level(in->plugin);
+	env.body_case = PLUG__ENVELOPE__BODY_LOG_LEVEL;
+	env.log_level = &level;
+	session_send(in->session, &env);
+}
+
+plug_err
+instance_tell_config(struct instance *in, const struct spec *spec, uint64_t number, bool back)
+{
+	Plug__Config config = PLUG__CONFIG__INIT;
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	AUTO_FREE Plug__ConfigEntry *entries = NULL;
+	AUTO_FREE Plug__ConfigEntry **list = NULL;
+	AUTO_FREE char **changed = calloc(spec->config_count + 1, sizeof(char *));
+
+	if (!changed || !fill_entries(spec, &entries, &list, &config.n_config))
+		return PLUG_ENOMEM;
+	config.changed = changed;
+	for (size_t i = 0; i < spec->config_count; i++)
+		if (spec_key_changed(in->spec, &spec->config[i]))
+			changed[config.n_changed++] = (char *)spec->config[i].key;
+	config.config = list;
+	config.number = number;
+	config.back = back;
+	env.body_case = PLUG__ENVELOPE__BODY_CONFIG;
+	env.config = &config;
+	return session_send(in->session, &env);
+}
+
 static void
 on_ready(struct instance *in)
 {
-	struct plugin *plugin = in->plugin;
-
 	if (in->state != PS_STARTING)
 		return; /* stopped while it was starting */
 	in->last_tick_ms = clock_mono_ms();
-	plugin->last_start_ms = in->last_tick_ms - in->spawned_ms;
-	events_add(&plugin->host->events, plugin_name(plugin), "ready", in->generation, in->pid,
-		   "after %llu ms", (unsigned long long)plugin->last_start_ms);
-	instance_handle(in, PE_READY);
+	instance_handle(in, instance_wants_test(in) ? PE_TEST : PE_READY);
 }
 
 static void
@@ -243,8 +408,11 @@ static void
 on_log(struct instance *in, const Plug__Log *log)
 {
 	char text[LOGRING_LINE_BYTES];
-	size_t used = (size_t)snprintf(text, sizeof(text), "%s", plug_str(log->message));
+	size_t used;
 
+	if (log->level < plugin_log_level(in->plugin))
+		return; /* it does not know, or sent it before it knew */
+	used = (size_t)snprintf(text, sizeof(text), "%s", plug_str(log->message));
 	for (size_t i = 0; i < log->n_fields && used < sizeof(text) - 1; i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, " %s=%s",
 					 plug_str(log->fields[i]->key),
@@ -256,13 +424,6 @@ on_log(struct instance *in, const Plug__Log *log)
 		    used < sizeof(text) ? used : sizeof(text) - 1, false);
 }
 
-static void
-on_pong(struct instance *in)
-{
-	in->ping_out = false;
-	in->last_tick_ms = clock_mono_ms();
-}
-
 void
 instance_on_message(struct instance *in, const Plug__Envelope *env)
 {
@@ -270,6 +431,7 @@ instance_on_message(struct instance *in, const Plug__Envelope *env)
 
 	if (in->violated)
 		return; /* what was on its way already */
+	instance_sign_of_life(in);
 	switch (env->body_case) {
 	case PLUG__ENVELOPE__BODY_READY:
 		on_ready(in);
@@ -281,7 +443,10 @@ instance_on_message(struct instance *in, const Plug__Envelope *env)
 		on_log(in, env->log);
 		return;
 	case PLUG__ENVELOPE__BODY_PONG:
-		on_pong(in);
+		instance_ponged(in);
+		return;
+	case PLUG__ENVELOPE__BODY_CONFIG_RESULT:
+		host->ops->on_config_result(host->ops_user, in, env->config_result);
 		return;
 	case PLUG__ENVELOPE__BODY_REPLY:
 	case PLUG__ENVELOPE__BODY_CHUNK:

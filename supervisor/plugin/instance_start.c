@@ -1,6 +1,7 @@
 /* Making an instance, and taking it apart. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,13 +10,18 @@
 #include "base/log.h"
 #include "os/random.h"
 #include "os/spawn.h"
+#include "plugin/death.h"
 #include "plugin/host.h"
 #include "plugin/instance_private.h"
 #include "plugin/plugin.h"
 
-#define VITALS_TARGET 3 /* descriptor number in the child */
+#define VITALS_TARGET 3 /* descriptor numbers in the child */
+#define BROKER_TARGET 4
+#define SCRIPT_TARGET 5
+#define SCRIPT_PATH   "/dev/fd/5"
+#define SCRIPT_INDEX  2 /* the last of the descriptors; few need it */
 #define CHILD_UMASK   022
-#define ENV_OWN       8 /* PLUG_… variables */
+#define ENV_OWN       10 /* PLUG_… variables */
 
 extern char **environ;
 
@@ -74,20 +80,27 @@ add_pairs(struct environment *env, const struct field_pairs *pairs, char **texts
 static void
 add_own(struct environment *env, const struct instance *in, const char *url)
 {
-	char text[64];
+	char text[64], label[SLOT_LABEL_BYTES];
 
 	env_set(env, PLUG_ENV_ADDRESS, url);
 	hex_encode(text, in->token, sizeof(in->token));
 	env_set(env, PLUG_ENV_TOKEN, text);
 	env_set(env, PLUG_ENV_NAME, plugin_name(in->plugin));
-	env_set(env, PLUG_ENV_INSTANCE, plugin_name(in->plugin));
+	slot_label(in->slot, label);
+	env_set(env, PLUG_ENV_INSTANCE, label);
 	snprintf(text, sizeof(text), "%u", in->generation);
 	env_set(env, PLUG_ENV_GENERATION, text);
 	snprintf(text, sizeof(text), "%d", VITALS_TARGET);
 	env_set(env, PLUG_ENV_VITALS_FD, text);
+	snprintf(text, sizeof(text), "%d", BROKER_TARGET);
+	env_set(env, PLUG_ENV_BROKER_FD, text);
 	env_set(env, PLUG_ENV_SOCKET, in->plugin->host->socket_path);
 	hex_encode(text, in->client_token, sizeof(in->client_token));
 	env_set(env, PLUG_ENV_CLIENT_TOKEN, text);
+	if (!is_overridden(PLUG_ENV_SPIN_US "=", &in->spec->manifest->run.env)) {
+		snprintf(text, sizeof(text), "%" PRId64, in->spec->manifest->run.spin_us);
+		env_set(env, PLUG_ENV_SPIN_US, text);
+	}
 }
 
 /* ---- parts ---- */
@@ -127,44 +140,87 @@ open_session(struct instance *in, char *url, size_t url_size)
 	return session_open(&config, &in->session);
 }
 
+/* See version.h. */
+static void
+choose_program(const struct version *version, struct spawn_request *request,
+	       struct spawn_fd *script)
+{
+	request->path = version->spec->program;
+	if (version->program_fd < 0)
+		return;
+	if (!version->is_script) {
+		request->exec_fd = version->program_fd;
+	} else if (!version_is_on_disk(version)) {
+		script->fd = version->program_fd;
+		request->fd_count++;
+		request->path = SCRIPT_PATH;
+	}
+}
+
+/* The program is checked by the descriptor that is executed. */
+static struct spawn_check *
+make_checks(const struct version *version, struct spawn_request *request)
+{
+	size_t count;
+	const struct spec_pin *pins = spec_pins(version->spec, &count);
+	struct spawn_check *checks = calloc(count + 1, sizeof(*checks));
+	bool same;
+
+	for (size_t i = 0; checks && i < count; i++) {
+		same = !strcmp(pins[i].path, version->spec->program);
+		checks[i] = (struct spawn_check){.path = pins[i].path,
+						 .fd = same ? version->program_fd : -1,
+						 .digest = pins[i].digest};
+	}
+	request->checks = checks;
+	request->check_count = count;
+	return checks;
+}
+
 static plug_err
 spawn(struct instance *in, const char *url, int stdout_fd, int stderr_fd)
 {
-	const struct spec *spec = in->plugin->spec;
+	const struct spec *spec = in->spec;
 	const struct field_pairs *pairs = &spec->manifest->run.env;
 	struct host *host = in->plugin->host;
 	struct environment env = {0};
-	struct spawn_fd vitals = {in->vitals_fd, VITALS_TARGET};
+	struct spawn_fd fds[] = {{in->vitals_fd, VITALS_TARGET},
+				 {in->broker.child_fd, BROKER_TARGET},
+				 {-1, SCRIPT_TARGET}};
 	struct spawn_request request = SPAWN_REQUEST_INIT;
 	struct spawned spawned;
 	AUTO_FREE char **texts = calloc(pairs->count + 1, sizeof(char *));
+	AUTO_FREE struct spawn_check *checks = make_checks(in->version, &request);
 	size_t inherited = 0;
 	plug_err err;
 
 	while (environ[inherited])
 		inherited++;
 	env.items = calloc(inherited + pairs->count + ENV_OWN + 1, sizeof(char *));
-	if (!texts || !env.items || !add_pairs(&env, pairs, texts)) {
+	if (!texts || !env.items || !checks || !add_pairs(&env, pairs, texts)) {
 		err = PLUG_ENOMEM;
 		goto out;
 	}
 	for (size_t i = 0; i < inherited; i++)
-		if (!is_private(environ[i]) && !is_overridden(environ[i], pairs))
+		if (!is_private(environ[i]) && !is_overridden(environ[i], pairs) &&
+		    confine_inherits(spec, environ[i]))
 			env.items[env.count++] = environ[i];
 	add_own(&env, in, url);
 
-	request.path = spec->program;
 	request.argv = (char *const *)spec->argv;
 	request.envp = env.items;
 	request.cwd = spec->folder;
 	request.stdout_fd = stdout_fd;
 	request.stderr_fd = stderr_fd;
-	request.fds = &vitals;
-	request.fd_count = 1;
+	request.fds = fds;
+	request.fd_count = SCRIPT_INDEX;
+	choose_program(in->version, &request, &fds[SCRIPT_INDEX]);
 	request.cgroup_fd = in->cgroup.fd;
 	request.umask = CHILD_UMASK;
 	request.nofile_soft = host->nofile_soft;
+	request.sandbox = &in->confine.sandbox;
 	err = spawn_process(&request, &spawned);
+	broker_close_child(&in->broker);
 	if (!err) {
 		in->pid = spawned.pid;
 		in->pidfd = spawned.pidfd;
@@ -179,27 +235,54 @@ out:
 
 /* ---- start ---- */
 
-static struct instance *
-instance_new(struct plugin *plugin)
+struct instance *
+instance_alloc(struct slot *slot, struct version *version)
 {
 	struct instance *in = calloc(1, sizeof(*in));
 
 	if (!in)
 		return NULL;
-	in->plugin = plugin;
-	in->generation = ++plugin->last_generation;
+	in->plugin = slot->plugin;
+	in->slot = slot;
+	in->version = version_ref(version);
+	in->spec = version->spec;
+	list_append(&slot->plugin->instances, &in->node);
 	in->state = PS_STARTING;
 	in->pidfd = in->error_fd = in->vitals_fd = -1;
 	in->out.fd = in->err.fd = -1;
 	in->cgroup = (struct cgroup_group)CGROUP_GROUP_INIT;
+	in->confine = (struct confine)CONFINE_INIT;
 	list_init(&in->calls);
+	list_init(&in->channels);
+	broker_init(&in->broker, 0, &instance_broker_ops, in);
 	instance_init_watchers(in);
 	return in;
 }
 
+static struct instance *
+instance_new(struct slot *slot, struct version *version)
+{
+	struct instance *in = instance_alloc(slot, version);
+
+	if (in)
+		in->generation = in->broker.generation = slot->last_generation =
+			++slot->plugin->last_generation;
+	return in;
+}
+
+/* A process of another user has to reach its session and plugd.sock. */
+static plug_err
+admit_user(struct instance *in)
+{
+	const struct rundir *rundir = in->plugin->host->rundir;
+	plug_err err = rundir_admit_users(rundir);
+
+	return err ? err : rundir_session_give(rundir, &in->dir, in->confine.sandbox.uid);
+}
+
 static plug_err
 build(struct instance *in, char *url, size_t url_size, int *ret_out, int *ret_err,
-      const char **ret_step)
+      const char **ret_step, struct reason *why)
 {
 	struct host *host = in->plugin->host;
 	char group[80];
@@ -215,6 +298,10 @@ build(struct instance *in, char *url, size_t url_size, int *ret_out, int *ret_er
 	in->vitals_fd = vitals_new();
 	if (in->vitals_fd < 0)
 		return PLUG_ESYS;
+	*ret_step = "broker socket";
+	err = broker_open(&in->broker, host->loop);
+	if (err)
+		return err;
 	*ret_step = "log pipe";
 	err = output_pipe_open(&in->out, &in->plugin->output, OUTPUT_OUT, ret_out);
 	if (!err)
@@ -228,16 +315,24 @@ build(struct instance *in, char *url, size_t url_size, int *ret_out, int *ret_er
 	snprintf(group, sizeof(group), "%s.%u", plugin_name(in->plugin), in->generation);
 	cgroup_group_open(host->cgroup, group,
 			  &in->cgroup); /* without one it is started all the same */
+	*ret_step = "limits and sandbox";
+	err = confine_prepare(in->spec, &in->cgroup, &in->confine, why);
+	if (!err && in->confine.sandbox.set_user)
+		err = admit_user(in);
+	if (err)
+		return err;
 	*ret_step = "spawn";
 	return spawn(in, url, *ret_out, *ret_err);
 }
 
 plug_err
-instance_start(struct plugin *plugin, char *why, size_t why_size, struct instance **ret)
+instance_start(struct slot *slot, struct version *version, char *why, size_t why_size,
+	       struct instance **ret)
 {
-	struct instance *in = instance_new(plugin);
+	struct instance *in = instance_new(slot, version);
 	AUTO_CLOSE int out = -1, err_fd = -1;
 	char url[RUNDIR_PATH_BYTES + 8];
+	struct reason reason = {""};
 	const char *step = "memory";
 	plug_err err;
 
@@ -246,18 +341,26 @@ instance_start(struct plugin *plugin, char *why, size_t why_size, struct instanc
 		return PLUG_ENOMEM;
 	}
 	in->spawned_ms = clock_mono_ms();
-	err = build(in, url, sizeof(url), &out, &err_fd, &step);
+	err = build(in, url, sizeof(url), &out, &err_fd, &step, &reason);
 	if (err) {
 		snprintf(why, why_size, "cannot be started: %s: %s", step,
-			 err == PLUG_ESYS ? strerror(errno) : plug_err_text(err));
+			 *reason.text       ? reason.text
+			 : err == PLUG_ESYS ? strerror(errno)
+					    : plug_err_text(err));
 		instance_free(in);
 		return err;
 	}
 	output_pipe_start(&in->out, in->generation, in->pid);
 	output_pipe_start(&in->err, in->generation, in->pid);
 	instance_watch(in);
-	events_add(&plugin->host->events, plugin_name(plugin), "started", in->generation, in->pid,
-		   "%s", plugin->spec->program);
+	events_add(&in->plugin->host->events, plugin_name(in->plugin), "started", in->generation,
+		   in->pid, "%s%s%s", in->spec->program, *in->confine.text ? "; " : "",
+		   in->confine.text);
+	if (in->confine.incomplete)
+		log_line(LOG_WARN, plugin_name(in->plugin), in->pid,
+			 "started with less than its manifest asks for: %s; delegate the "
+			 "controllers to plugd's cgroup, or leave the limits out",
+			 in->confine.text);
 	*ret = in;
 	return PLUG_OK;
 }
@@ -272,8 +375,12 @@ instance_free(struct instance *in)
 	ev_io_stop(host->loop, &in->exit_w);
 	ev_timer_stop(host->loop, &in->deadline_w);
 	ev_timer_stop(host->loop, &in->resume_w);
+	ev_timer_stop(host->loop, &in->drain_w);
+	ev_timer_stop(host->loop, &in->dying_w);
 	ev_timer_stop(host->loop, &in->exit_w_grace);
+	ev_timer_stop(host->loop, &in->probe_w);
 	session_close(in->session);
+	broker_fini(&in->broker);
 	rundir_session_remove(host->rundir, &in->dir);
 	output_pipe_close(&in->out);
 	output_pipe_close(&in->err);
@@ -281,15 +388,20 @@ instance_free(struct instance *in)
 		cgroup_group_close(&in->cgroup); /* its processes are ending; removed with the
 						    daemon's group */
 	if (in->unreaped)
-		graves_add(&host->graves, in->pid, steal_fd(&in->pidfd));
+		graves_add(&host->graves, in->pid, steal_fd(&in->pidfd), in->token);
 	close_fd(&in->pidfd);
 	close_fd(&in->error_fd);
 	close_fd(&in->vitals_fd);
+	confine_fini(&in->confine);
 	for (size_t i = 0; i < in->method_count; i++) {
 		free(in->methods[i].name);
 		free(in->methods[i].description);
 	}
 	free(in->methods);
+	free(in->last_calls);
+	free(in->trace);
+	version_unref(in->version);
+	list_remove(&in->node);
 	free(in);
 }
 
@@ -297,10 +409,11 @@ instance_free(struct instance *in)
 static void
 find_exec_error(struct instance *in)
 {
-	char text[256];
+	char text[512];
+	bool for_want;
 
-	if (spawn_error_read(in->error_fd, text, sizeof(text)) == PLUG_OK) {
-		in->declared = true;
+	if (spawn_error_read(in->error_fd, text, sizeof(text), &for_want) == PLUG_OK) {
+		in->declared = !for_want; /* of what there may be more the next time */
 		if (!*in->cause)
 			snprintf(in->cause, sizeof(in->cause), "%s", text);
 	}
@@ -309,12 +422,15 @@ find_exec_error(struct instance *in)
 void
 instance_release(struct instance *in)
 {
-	struct plugin *plugin = in->plugin;
+	struct host *host = in->plugin->host;
 
+	if (!in->asked)
+		death_note_calls(in);
+	host->ops->on_ended(host->ops_user, in); /* who calls comes first */
 	find_exec_error(in);
 	output_pipe_close(&in->out); /* before the report, which quotes the last lines */
 	output_pipe_close(&in->err);
-	plugin_instance_gone(plugin,
-			     in); /* may start the next one: nothing here is shared with it */
+	slot_process_gone(in->slot, in); /* may start the next one */
+	instance_collect(in);
 	instance_free(in);
 }

@@ -30,6 +30,14 @@ struct output {
 	ev_timer flush_w;
 	struct list followers;
 	uint64_t lines;
+	struct output_head {
+		uint64_t time_ms;
+		int64_t pid;
+		uint32_t generation;
+		uint8_t stream;
+		uint8_t length; /* 0: none */
+		char text[80];
+	} head; /* of the last line in the file: floods have many that begin alike */
 };
 
 /* dir_fd -1: no file.  `name` is the plugin's. */
@@ -46,7 +54,13 @@ void output_unfollow(struct output_follower *follower);
 
 const char *output_stream_name(unsigned stream); /* "out" "err" "log" "plugd" */
 
-/* One captured pipe of one process. */
+/* One captured pipe of one process.  What is printed faster than OUTPUT_STRETCH_BYTES in
+ * OUTPUT_STRETCH_SECONDS waits in the pipe, and then its writer does: a flood costs the machine no
+ * more than that.  A shorter line counts as OUTPUT_LINE_BYTES, for it is as much work. */
+#define OUTPUT_STRETCH_BYTES   (64u * 1024)
+#define OUTPUT_LINE_BYTES      100u
+#define OUTPUT_STRETCH_SECONDS 0.002
+
 struct output_pipe {
 	struct output *output;
 	enum output_stream stream;
@@ -54,9 +68,18 @@ struct output_pipe {
 	int64_t pid;
 	int fd;
 	ev_io w;
+	ev_timer rest_w;      /* while it is not read */
+	ev_tstamp begin;      /* of the stretch in which */
+	size_t taken;         /* so many bytes were read, as they count */
+	unsigned short_lines; /* in the last read */
+	bool long_lines;      /* there were few of them: the next may be large */
+	uint64_t read_ms;     /* when what is handed out was read */
 	struct logpipe splitter;
 };
 
+/* Our end of one is `fd`; -1: none. */
+void output_pipe_init(struct output_pipe *pipe, struct output *output, enum output_stream stream,
+		      int fd);
 /* Makes the pipe; *ret_theirs, the end for the child, is the caller's to close after the spawn.
  * PLUG_ESYS */
 plug_err output_pipe_open(struct output_pipe *pipe, struct output *output,

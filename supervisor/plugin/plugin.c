@@ -1,37 +1,13 @@
-/*
- * Invariants
- *  - plugin->slot changes in plugin_handle() only.
- *  - There is an instance exactly in STARTING, READY, STOPPING and RESTARTING, the instant between
- * a spawn that failed and its GONE event excepted.
- */
 #include "plugin/plugin.h"
+
+#include "plugin/scale.h"
+#include "plugin/slots.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "os/random.h"
-
-static const struct backoff *
-set_backoff(struct plugin *plugin)
-{
-	plugin->backoff.min_ms = plugin->spec->backoff_min_ms;
-	plugin->backoff.max_ms = plugin->spec->backoff_max_ms;
-	plugin->backoff.max_failures = plugin->spec->max_failures;
-	return &plugin->backoff;
-}
-
-static void
-on_backoff(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	(void)loop;
-	(void)revents;
-	plugin_handle(w->data, SE_TIMEOUT);
-}
-
 struct plugin *
-plugin_new(struct host *host, struct spec *spec)
+plugin_alloc(struct host *host, struct spec *spec)
 {
 	struct plugin *plugin = calloc(1, sizeof(*plugin));
 
@@ -41,29 +17,50 @@ plugin_new(struct host *host, struct spec *spec)
 	}
 	plugin->host = host;
 	plugin->spec = spec;
-	plugin->slot = SS_STOPPED;
-	set_backoff(plugin);
+	plugin->log_level = -1;
+	list_init(&plugin->node);
+	list_init(&plugin->slots);
+	list_init(&plugin->instances);
+	list_init(&plugin->incoming);
+	list_init(&plugin->queue);
+	list_init(&plugin->suspects);
+	list_init(&plugin->waiters);
+	crashes_init(&plugin->crashes);
 	output_init(&plugin->output, host->loop, host->log_dir_fd, spec->name,
 		    host->limits.log_ring_bytes, host->limits.log_file_bytes,
 		    host->limits.log_files);
-	crashes_init(&plugin->crashes);
-	list_init(&plugin->node);
-	list_init(&plugin->incoming);
-	list_init(&plugin->queue);
-	list_init(&plugin->waiters);
-	ev_timer_init(&plugin->backoff_w, on_backoff, 0., 0.);
-	plugin->backoff_w.data = plugin;
 	return plugin;
+}
+
+struct plugin *
+plugin_new(struct host *host, struct spec *spec)
+{
+	struct plugin *plugin = plugin_alloc(host, spec);
+
+	if (!plugin)
+		return NULL;
+	plugin->scale = scale_load(host->state_fd, spec->name);
+	plugin->enabled = enabled_load(host->state_fd, spec->name);
+	host->spec_changes++;
+	slots_adjust(plugin);
+	if (!list_empty(&plugin->slots))
+		return plugin;
+	plugin_free(plugin);
+	return NULL;
 }
 
 void
 plugin_free(struct plugin *plugin)
 {
-	ev_timer_stop(plugin->host->loop, &plugin->backoff_w);
+	LIST_FOREACH_SAFE (slot, &plugin->slots, struct slot, node)
+		slot_free(slot);
 	list_remove(&plugin->node);
+	rollout_free(plugin);
+	free(plugin->reloaded.text);
 	output_fini(&plugin->output);
 	crashes_fini(&plugin->crashes);
 	stats_fini(&plugin->stats);
+	version_unref(plugin->version);
 	spec_free(plugin->spec);
 	spec_free(plugin->next_spec);
 	free(plugin);
@@ -75,301 +72,356 @@ plugin_name(const struct plugin *plugin)
 	return plugin->spec->name;
 }
 
-const char *
-plugin_word(const struct plugin *plugin)
+unsigned
+plugin_log_level(const struct plugin *plugin)
 {
-	if (plugin->instance && plugin->slot != SS_RESTARTING)
-		return lc_process_word(plugin->instance->state);
-	return lc_slot_word(plugin->slot);
+	return plugin->log_level < 0 ? plugin->spec->log_level : (unsigned)plugin->log_level;
 }
 
-/* ---- effects ---- */
-
-static void
-arm_backoff(struct plugin *plugin)
+void
+plugin_set_log_level(struct plugin *plugin, unsigned level)
 {
-	uint32_t random = 0;
-	uint64_t pause;
-
-	random_bytes(&random,
-		     sizeof(random)); /* without it there is no jitter, and nothing else is lost */
-	pause = backoff_pause_ms(set_backoff(plugin), random);
-	plugin->retry_at_ms = clock_mono_ms() + pause;
-	ev_now_update(plugin->host->loop);
-	ev_timer_set(&plugin->backoff_w, (double)pause / 1e3, 0.);
-	ev_timer_start(plugin->host->loop, &plugin->backoff_w);
+	plugin->log_level = (int)level;
+	LIST_FOREACH (in, &plugin->instances, struct instance, node)
+		instance_tell_log_level(in);
 }
 
-static void
-adopt_next_spec(struct plugin *plugin)
+bool
+plugin_is_new(const struct plugin *plugin)
 {
-	if (!plugin->next_spec)
-		return;
-	spec_free(plugin->spec);
-	plugin->spec = plugin->next_spec;
-	plugin->next_spec = NULL;
-	set_backoff(plugin);
+	return !plugin->last_generation && plugin->enabled != ENABLED_NO &&
+	       plugin_is_down(plugin) && !plugin->start_wanted;
 }
 
-/* The event that a spawn's failure amounts to. */
-static enum slot_event
-spawn_failed(struct plugin *plugin, plug_err err)
-{
-	struct death death = {.declared = err != PLUG_ESYS && err != PLUG_ENOMEM};
-
-	events_add(&plugin->host->events, plugin_name(plugin), "failed", plugin->last_generation, 0,
-		   "%s", plugin->why);
-	return backoff_decide(&plugin->backoff, plugin->spec->restart, &death);
-}
-
-static void
-spawn(struct plugin *plugin)
-{
-	plug_err err;
-
-	adopt_next_spec(plugin);
-	if (plugin->last_generation)
-		plugin->restarts++;
-	err = instance_start(plugin, plugin->why, sizeof(plugin->why), &plugin->instance);
-	if (err)
-		plugin_handle(plugin, spawn_failed(plugin, err));
-	else
-		plugin->why[0] = '\0';
-}
-
-static void
-announce(struct plugin *plugin)
-{
-	struct events *events = &plugin->host->events;
-	const char *name = plugin_name(plugin);
-
-	switch (plugin->slot) {
-	case SS_BACKOFF:
-		events_add(events, name, "restarting", plugin->last_generation, 0,
-			   "in %llu ms, after failure %u of %u",
-			   (unsigned long long)(plugin->retry_at_ms - clock_mono_ms()),
-			   plugin->backoff.failures, plugin->backoff.max_failures);
-		return;
-	case SS_QUARANTINED:
-		events_add(events, name, "quarantined", plugin->last_generation, 0,
-			   "%u failures in a row without a stable minute; it stays down until "
-			   "plugctl start %s",
-			   plugin->backoff.failures, name);
-		return;
-	case SS_STOPPED:
-		events_add(events, name, "stopped", plugin->last_generation, 0, "%s", plugin->why);
-		return;
-	default:
-		return;
-	}
-}
-
-static void
-perform(struct plugin *plugin, uint32_t effects)
-{
-	struct host *host = plugin->host;
-
-	if (effects & SX(DISARM))
-		ev_timer_stop(host->loop, &plugin->backoff_w);
-	if (effects & SX(FORGIVE))
-		plugin->backoff.failures = 0;
-	if (effects & SX(ABANDON))
-		host->ops->on_abandon(host->ops_user, plugin, plugin->why);
-	if (effects & SX(STOP_PROCESS))
-		instance_handle(plugin->instance, PE_STOP);
-	if (effects & SX(SPAWN))
-		spawn(plugin);
-	if (effects & SX(SETTLE))
-		host->ops->on_settled(host->ops_user, plugin);
-}
+/* ---- its slots ---- */
 
 void
 plugin_handle(struct plugin *plugin, enum slot_event event)
 {
-	enum slot_state next, before = plugin->slot;
-	uint32_t effects;
-
-	if (!lc_slot_step(plugin->slot, event, &next, &effects)) {
-		log_line(LOG_WARN, plugin_name(plugin), 0,
-			 "event %s is not possible in state %s: ignored", lc_slot_event_name(event),
-			 lc_slot_word(plugin->slot));
-		return;
-	}
-	plugin->slot = next;
-	if (effects & SX(ARM)) /* first: announce() says how long it takes */
-		arm_backoff(plugin);
-	if (next != before)
-		announce(plugin);
-	perform(plugin, effects);
+	plugin->handling++;
+	if (event == SE_STOP || event == SE_RESTART)
+		rollout_cancel(plugin, event == SE_STOP ? "called off: the plugin is stopped"
+							: "called off: the plugin is restarted");
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		slot_handle(slot, event);
+	plugin->handling--;
+	plugin_slot_settled(plugin);
 }
 
-/* ---- from the instance ---- */
+bool
+plugin_all(const struct plugin *plugin, unsigned states)
+{
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (!(states & 1u << slot->state))
+			return false;
+	return true;
+}
+
+bool
+plugin_all_active(const struct plugin *plugin, unsigned states)
+{
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (slot->kind == SLOT_ACTIVE && !(states & 1u << slot->state))
+			return false;
+	return true;
+}
+
+bool
+plugin_any(const struct plugin *plugin, enum slot_kind kind, unsigned states)
+{
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (slot->kind == kind && states & 1u << slot->state)
+			return true;
+	return false;
+}
+
+bool
+plugin_starts_by_itself(const struct plugin *plugin)
+{
+	const struct spec *spec = plugin->spec;
+
+	if (plugin->enabled != ENABLED_UNSAID)
+		return plugin->enabled == ENABLED_YES;
+	return spec->autostart &&
+	       (plugin->host->autostart || manifest_origin(spec->manifest, "run.autostart"));
+}
+
+bool
+plugin_is_down(const struct plugin *plugin)
+{
+	return list_empty(&plugin->instances) && plugin_all(plugin, SLOTS_DOWN);
+}
+
+bool
+plugin_takes_calls(const struct plugin *plugin)
+{
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (slot->current && instance_takes_calls(slot->current))
+			return true;
+	return false;
+}
+
+bool
+plugin_may_take_calls(const struct plugin *plugin)
+{
+	return plugin_any(plugin, SLOT_ACTIVE,
+			  SLOT_IN(STARTING) | SLOT_IN(READY) | SLOT_IN(BACKOFF) |
+				  SLOT_IN(RESTARTING));
+}
+
+bool
+plugin_lets_calls_wait(const struct plugin *plugin)
+{
+	return plugin_may_take_calls(plugin) && !plugin->host->shutting_down;
+}
+
+static bool
+is_stuck(const struct slot *slot)
+{
+	return slot->current && slot->current->state == PS_STUCK;
+}
+
+static bool
+all_that_runs_is_stuck(const struct plugin *plugin)
+{
+	LIST_FOREACH (in, &plugin->instances, struct instance, node)
+		if (in->state != PS_STUCK)
+			return false;
+	return true;
+}
+
+bool
+plugin_is_stuck(const struct plugin *plugin)
+{
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (!(SLOTS_DOWN & 1u << slot->state) && !is_stuck(slot))
+			return false;
+	return !list_empty(&plugin->instances) && all_that_runs_is_stuck(plugin);
+}
+
+bool
+plugin_slot_is_settled(const struct slot *slot)
+{
+	if (slot->state == SS_READY)
+		return slot->current &&
+		       (slot->current->state == PS_READY || slot->current->state == PS_STUCK);
+	return SLOTS_DOWN & 1u << slot->state || is_stuck(slot);
+}
+
+bool
+plugin_slots_settled(const struct plugin *plugin)
+{
+	if (plugin_all_active(plugin, SLOTS_DOWN))
+		return plugin_all(plugin, SLOTS_DOWN) && all_that_runs_is_stuck(plugin);
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (slot->kind == SLOT_ACTIVE && !plugin_slot_is_settled(slot))
+			return false;
+	return true;
+}
+
+bool
+plugin_is_paused(const struct plugin *plugin)
+{
+	return plugin_any(plugin, SLOT_ACTIVE, SLOT_IN(BACKOFF));
+}
+
+bool
+plugin_is_settled(const struct plugin *plugin)
+{
+	return plugin_slots_settled(plugin) && slots_fit(plugin) && !plugin->rollout &&
+	       !plugin->start_wanted;
+}
 
 void
-plugin_instance_ready(struct plugin *plugin)
+plugin_slot_down(struct plugin *plugin)
 {
 	struct host *host = plugin->host;
 
-	plugin_handle(plugin, SE_READY);
-	host->ops->on_ready(host->ops_user, plugin->instance);
-}
-
-static void
-describe_death(const struct instance *in, char *text, size_t size)
-{
-	char status[64];
-
-	exit_status_text(&in->status, status, sizeof(status));
-	if (*in->cause)
-		snprintf(text, size, "%s (%s)", in->cause, status);
-	else
-		snprintf(text, size, "%s", status);
-}
-
-static void
-quote_log(struct plugin *plugin, struct crash *crash)
-{
-	struct logring_cursor cursor = logring_last(&plugin->output.ring, CRASH_LOG_LINES);
-	struct logring_line line;
-
-	while (crash->log_count < CRASH_LOG_LINES &&
-	       logring_next(&plugin->output.ring, &cursor, &line)) {
-		if (line.generation != crash->generation)
-			continue;
-		crash->log[crash->log_count] = strndup(line.text, line.length);
-		if (crash->log[crash->log_count])
-			crash->log_count++;
-	}
-}
-
-static struct crash *
-report(struct plugin *plugin, struct instance *in, const char *reason)
-{
-	struct host *host = plugin->host;
-	struct crash *crash = crashes_add(&plugin->crashes);
-
-	plugin->crashes_seen++;
-	events_add(&host->events, plugin_name(plugin), in->declared ? "failed" : "crashed",
-		   in->generation, in->pid, "%s after %.1f s, %u calls in flight", reason,
-		   (double)(clock_mono_ms() - in->spawned_ms) / 1e3, in->in_flight);
-	if (!crash)
-		return NULL;
-	crash->time_ms = clock_wall_ms();
-	crash->pid = in->pid;
-	crash->generation = in->generation;
-	crash->status = in->status;
-	crash->uptime_ms = clock_mono_ms() - in->spawned_ms;
-	crash->rss_bytes = in->rss_bytes;
-	crash->state = in->ready_ms ? "ready" : "starting";
-	snprintf(crash->reason, sizeof(crash->reason), "%s", reason);
-	crash->call_count =
-		host->ops->describe_calls(host->ops_user, in, crash->calls, CRASH_CALLS);
-	quote_log(plugin, crash);
-	return crash;
-}
-
-static void
-note_decision(struct plugin *plugin, struct crash *crash)
-{
-	plugin_next_text(plugin, crash->decision, sizeof(crash->decision));
-	if (plugin->slot == SS_BACKOFF)
-		crash->retry_in_ms = plugin->retry_at_ms - clock_mono_ms();
-}
-
-/* Without a pause the next process is started before the dead one is taken apart. */
-static void
-go_on_at_once(struct plugin *plugin)
-{
-	if (plugin->slot != SS_BACKOFF || plugin->retry_at_ms > clock_mono_ms())
+	if (plugin_may_take_calls(plugin))
 		return;
-	ev_timer_stop(plugin->host->loop, &plugin->backoff_w);
-	plugin_handle(plugin, SE_TIMEOUT);
+	host->ops->on_abandon(host->ops_user, plugin);
+	slots_stop_spares(plugin);
 }
 
 void
-plugin_instance_gone(struct plugin *plugin, struct instance *in)
+plugin_slot_settled(struct plugin *plugin)
 {
 	struct host *host = plugin->host;
-	uint64_t generation_ready_ms = in->ready_ms ? clock_mono_ms() - in->ready_ms : 0;
-	struct death death = {
-		.clean = in->ready_ms && !in->status.signal && !in->status.code && !*in->cause,
-		.declared = in->declared,
-		.ready_ms = generation_ready_ms,
-	};
-	struct crash *crash = NULL;
-	char reason[600];
-	enum slot_event event;
 
-	describe_death(in, reason, sizeof(reason));
-	snprintf(plugin->why, sizeof(plugin->why), "%s", in->asked ? "" : reason);
-	if (!in->asked)
-		crash = report(plugin, in, reason);
-	else if (in->status.signal == SIGKILL)
-		events_add(&host->events, plugin_name(plugin), "killed", in->generation, in->pid,
-			   "it did not stop by itself in time");
-	host->ops->on_gone(host->ops_user, in);
-	plugin->instance = NULL;
-	/* An end that was asked for is no failure, however it came about. */
-	event = in->asked ? SE_GONE_DONE
-			  : backoff_decide(&plugin->backoff, plugin->spec->restart, &death);
-	adopt_next_spec(plugin);
-	plugin_handle(plugin, host->shutting_down ? SE_GONE_DONE : event);
-	if (crash && !list_empty(&plugin->crashes.list))
-		note_decision(plugin, crash);
-	go_on_at_once(plugin);
+	if (plugin->handling)
+		return;
+	rollout_step(plugin);
+	host->ops->on_settled(host->ops_user, plugin);
 }
 
-/* ---- for people ---- */
+/* ---- what it is started from ---- */
 
 void
-plugin_next_text(const struct plugin *plugin, char *text, size_t size)
+plugin_adopt_next_spec(struct plugin *plugin)
 {
-	const char *name = plugin_name(plugin);
-	uint64_t now = clock_mono_ms();
+	if (!plugin->next_spec)
+		return;
+	plugin->host->spec_changes++;
+	spec_free(plugin->spec);
+	plugin->spec = plugin->next_spec;
+	plugin->next_spec = NULL;
+}
 
-	if (plugin->instance && plugin->instance->state == PS_STUCK) {
-		snprintf(text, size, "nothing until the kernel lets process %lld end",
-			 (long long)plugin->instance->pid);
-		return;
+void
+plugin_drop_next_spec(struct plugin *plugin)
+{
+	spec_free(plugin->next_spec);
+	plugin->next_spec = NULL;
+}
+
+void
+plugin_set_version(struct plugin *plugin, struct version *version)
+{
+	struct spec *spec = spec_ref(version->spec);
+
+	plugin->host->spec_changes++;
+	spec_free(plugin->spec);
+	plugin->spec = spec;
+	version_ref(version);
+	version_unref(plugin->version);
+	plugin->version = version;
+}
+
+static void
+set_values(struct version *version, const struct spec *old, struct spec *spec)
+{
+	if (version && version->spec == old)
+		version_set_spec(version, spec);
+}
+
+void
+plugin_set_values(struct plugin *plugin, struct spec *spec)
+{
+	struct spec *old = plugin->spec; /* goes last: it is compared with */
+
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node) {
+		set_values(slot->version, old, spec);
+		set_values(slot->target, old, spec);
+		set_values(slot->before, old, spec);
 	}
-	switch (plugin->slot) {
-	case SS_BACKOFF:
-		snprintf(text, size, "starts again in %.1f s",
-			 plugin->retry_at_ms > now ? (double)(plugin->retry_at_ms - now) / 1e3
-						   : 0.);
-		return;
-	case SS_FAILED:
-		snprintf(text, size, "nothing; mend the cause, then: plugctl start %s", name);
-		return;
-	case SS_QUARANTINED:
-		snprintf(text, size,
-			 "nothing; it died %u times in a row; look at plugctl crashes %s, then: "
-			 "plugctl start %s",
-			 plugin->backoff.failures, name, name);
-		return;
-	case SS_STOPPED:
-		snprintf(text, size, "nothing until plugctl start %s", name);
-		return;
-	case SS_STARTING:
-		snprintf(text, size, "becomes ready, or is stopped after %.1f s",
-			 (double)plugin->spec->start_timeout_ms / 1e3);
-		return;
-	case SS_STOPPING:
-		snprintf(text, size, "stops");
-		return;
-	case SS_RESTARTING:
-		snprintf(text, size, "a new process is started when this one has ended");
-		return;
-	default:
-		snprintf(text, size, "takes calls");
+	LIST_FOREACH (in, &plugin->instances, struct instance, node) {
+		set_values(in->version, old, spec);
+		in->spec = in->version->spec;
 	}
+	set_values(plugin->version, old, spec);
+	plugin->host->spec_changes++;
+	plugin->spec = spec_ref(spec);
+	spec_free(old);
+}
+
+/* Values may come from files, which are in no fingerprint; those of --set are not read again. */
+static bool
+has_other_values(const struct spec *fresh, const struct spec *spec)
+{
+	bool all_live;
+
+	return !spec->set_count && spec_changed_keys(spec, fresh, &all_live);
+}
+
+static bool
+is_same(const struct spec *fresh, const struct spec *spec)
+{
+	return fresh->fingerprint && fresh->fingerprint == spec->fingerprint &&
+	       !strcmp(fresh->path, spec->path) && !strcmp(fresh->program, spec->program) &&
+	       !has_other_values(fresh, spec);
 }
 
 void
 plugin_update(struct plugin *plugin, struct spec *spec)
 {
-	spec_free(plugin->next_spec);
+	plugin_drop_next_spec(plugin);
+	if (spec == plugin->spec) {
+		spec_free(spec); /* read again, and the same */
+		return;
+	}
+	if (is_same(spec, plugin->spec) && !list_empty(&plugin->instances)) {
+		spec_free(spec); /* nothing has changed: what runs stays what is started */
+		return;
+	}
 	plugin->next_spec = spec;
-	if (!plugin->instance)
-		adopt_next_spec(plugin);
+	if (list_empty(&plugin->instances))
+		plugin_adopt_next_spec(plugin);
+}
+
+struct version *
+plugin_version_on_disk(struct plugin *plugin)
+{
+	plugin_adopt_next_spec(plugin);
+	if (!plugin->version || plugin->version->spec != plugin->spec ||
+	    !version_is_on_disk(plugin->version)) {
+		version_unref(plugin->version);
+		plugin->version = version_new(plugin->spec);
+	}
+	return plugin->version ? version_ref(plugin->version) : NULL;
+}
+
+/* ---- for people ---- */
+
+/* The state that says most about what a caller may expect, first. */
+static unsigned
+rank(const struct slot *slot)
+{
+	static const unsigned ranks[] = {
+		[SS_READY] = 0,    [SS_STARTING] = 1, [SS_RESTARTING] = 2,  [SS_BACKOFF] = 3,
+		[SS_STOPPING] = 4, [SS_FAILED] = 5,   [SS_QUARANTINED] = 6, [SS_STOPPED] = 7,
+	};
+
+	return ranks[slot->state];
+}
+
+struct slot *
+plugin_face(const struct plugin *plugin)
+{
+	struct slot *face = LIST_FIRST(&plugin->slots, struct slot, node);
+
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (slot->kind == SLOT_ACTIVE && rank(slot) < rank(face))
+			face = slot;
+	return face;
+}
+
+struct instance *
+plugin_main_instance(const struct plugin *plugin)
+{
+	return plugin_face(plugin)->current;
+}
+
+const char *
+plugin_word(const struct plugin *plugin)
+{
+	if (plugin->enabled == ENABLED_NO && plugin_is_down(plugin))
+		return "disabled";
+	return slot_word(plugin_face(plugin));
+}
+
+const char *
+plugin_why(const struct plugin *plugin)
+{
+	const char *why = slot_why(plugin_face(plugin));
+
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		if (!*why)
+			why = slot_why(slot);
+	return why;
+}
+
+void
+plugin_set_why(struct plugin *plugin, const char *why)
+{
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		slot_set_why(slot, "%s", why);
+}
+
+void
+plugin_next_text(const struct plugin *plugin, char *text, size_t size)
+{
+	if (plugin->enabled == ENABLED_NO && plugin_is_down(plugin))
+		snprintf(text, size, "nothing until plugctl enable %s", plugin_name(plugin));
+	else
+		slot_next_text(plugin_face(plugin), text, size);
 }

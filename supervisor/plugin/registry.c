@@ -3,21 +3,33 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/hash.h"
 #include "core/suggest.h"
+#include "os/proc.h"
 #include "plugin/instance_private.h"
 #include "plugin/registry_check.h"
+#include "plugin/registry_start.h"
+#include "plugin/reload.h"
+#include "plugin/slots.h"
+
+#define OOM_LOOK_TICKS 10
 
 static void
 on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct registry *registry = w->data;
+	struct host *host = registry->host;
 
 	(void)loop;
 	(void)revents;
+	if (++host->ticks % OOM_LOOK_TICKS == 0)
+		host->oom_kills = proc_oom_kills();
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		if (plugin->instance)
-			instance_tick(plugin->instance);
+		LIST_FOREACH_SAFE (in, &plugin->instances, struct instance, node)
+			instance_tick(in);
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
+		LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+			reload_tick(slot);
 }
 
 static bool
@@ -25,6 +37,8 @@ is_child(void *user, pid_t pid)
 {
 	return registry_has_pid(user, pid);
 }
+
+#define STOPPING_OR_DOWN (SLOTS_DOWN | SLOT_IN(STOPPING))
 
 static void on_pump(struct ev_loop *loop, ev_idle *w, int revents);
 
@@ -34,6 +48,7 @@ registry_init(struct registry *registry, struct host *host)
 	*registry = (struct registry){.host = host};
 	host->is_child = is_child;
 	host->is_child_user = registry;
+	host->oom_kills = proc_oom_kills();
 	list_init(&registry->plugins);
 	list_init(&registry->bad);
 	ev_timer_init(&registry->tick_w, on_tick, 1., 1.);
@@ -42,27 +57,20 @@ registry_init(struct registry *registry, struct host *host)
 	ev_timer_start(host->loop, &registry->tick_w);
 }
 
+/* plugd ends in a hurry: the processes are dead by now, and nobody waits for their events. */
 static void
-drop_bad(struct registry *registry)
+abandon_instances(struct plugin *plugin)
 {
-	LIST_FOREACH_SAFE (bad, &registry->bad, struct bad_plugin, node) {
-		list_remove(&bad->node);
-		bad_plugin_free(bad);
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node)
+		slot->current = slot->next = slot->old = NULL;
+	LIST_FOREACH_SAFE (in, &plugin->instances, struct instance, node) {
+		plugin->host->ops->on_ended(plugin->host->ops_user, in);
+		plugin->host->ops->on_gone(plugin->host->ops_user, in, "plugd ends");
+		instance_free(in);
 	}
 }
 
-/* plugd ends in a hurry: the process is dead by now, and nobody waits for its event. */
-static void
-abandon_instance(struct plugin *plugin)
-{
-	struct instance *in = plugin->instance;
-
-	if (!in)
-		return;
-	plugin->host->ops->on_gone(plugin->host->ops_user, in);
-	plugin->instance = NULL;
-	instance_free(in);
-}
+static void drop(struct registry *registry, struct plugin *plugin);
 
 void
 registry_fini(struct registry *registry)
@@ -70,16 +78,68 @@ registry_fini(struct registry *registry)
 	ev_timer_stop(registry->host->loop, &registry->tick_w);
 	ev_idle_stop(registry->host->loop, &registry->pump_w);
 	LIST_FOREACH_SAFE (plugin, &registry->plugins, struct plugin, node) {
-		abandon_instance(plugin);
-		registry->host->ops->on_forget(registry->host->ops_user, plugin);
-		plugin_free(plugin);
+		abandon_instances(plugin);
+		drop(registry, plugin);
 	}
-	drop_bad(registry);
+	idmap_fini(&registry->by_name);
+	bad_plugins_free(&registry->bad);
+}
+
+static uint64_t
+id_of(const char *name)
+{
+	return hash_text(HASH_START, name);
+}
+
+/* Before the first that comes behind it; most come in order. */
+static struct list *
+place_for(struct registry *registry, const char *name)
+{
+	struct list *last = registry->plugins.prev;
+
+	if (last == &registry->plugins ||
+	    strcmp(plugin_name(LIST_ENTRY(last, struct plugin, node)), name) < 0)
+		return &registry->plugins;
+	LIST_FOREACH (other, &registry->plugins, struct plugin, node)
+		if (strcmp(plugin_name(other), name) > 0)
+			return &other->node;
+	return &registry->plugins;
+}
+
+void
+registry_add(struct registry *registry, struct plugin *plugin)
+{
+	uint64_t id = id_of(plugin_name(plugin));
+
+	list_append(place_for(registry, plugin_name(plugin)), &plugin->node);
+	registry->count++;
+	if (!id || idmap_get(&registry->by_name, id) || !idmap_put(&registry->by_name, id, plugin))
+		registry->unindexed++;
+}
+
+static void
+drop(struct registry *registry, struct plugin *plugin)
+{
+	uint64_t id = id_of(plugin_name(plugin));
+
+	if (idmap_get(&registry->by_name, id) == plugin)
+		idmap_take(&registry->by_name, id);
+	else
+		registry->unindexed--;
+	registry->count--;
+	registry->host->ops->on_forget(registry->host->ops_user, plugin);
+	plugin_free(plugin);
 }
 
 struct plugin *
 registry_find(const struct registry *registry, const char *name)
 {
+	struct plugin *found = idmap_get(&registry->by_name, id_of(name));
+
+	if (found && !strcmp(plugin_name(found), name))
+		return found;
+	if (!registry->unindexed)
+		return NULL;
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
 		if (!strcmp(plugin_name(plugin), name))
 			return plugin;
@@ -117,212 +177,10 @@ bool
 registry_has_pid(const struct registry *registry, pid_t pid)
 {
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		if (plugin->instance && plugin->instance->pid == pid)
-			return true;
+		LIST_FOREACH (in, &plugin->instances, struct instance, node)
+			if (in->pid == pid)
+				return true;
 	return graves_has(&registry->host->graves, pid);
-}
-
-/* ---- bad ones ---- */
-
-static void
-add_error(void *context, const char *text)
-{
-	struct bad_plugin *bad = context;
-	char **grown = realloc(bad->errors, (bad->error_count + 1) * sizeof(*grown));
-
-	if (!grown)
-		return;
-	bad->errors = grown;
-	grown[bad->error_count] = strdup(text);
-	if (grown[bad->error_count])
-		bad->error_count++;
-}
-
-struct bad_plugin *
-bad_plugin_new(const char *path, const struct diags *diags)
-{
-	struct bad_plugin *bad = calloc(1, sizeof(*bad));
-
-	if (!bad)
-		return NULL;
-	bad->path = strdup(path);
-	list_init(&bad->node);
-	diags_each(diags, add_error, bad);
-	return bad;
-}
-
-void
-bad_plugin_free(struct bad_plugin *bad)
-{
-	for (size_t i = 0; i < bad->error_count; i++)
-		free(bad->errors[i]);
-	free(bad->errors);
-	free(bad->path);
-	free(bad);
-}
-
-/* ---- what a scan found ---- */
-
-static void
-insert_sorted(struct registry *registry, struct plugin *plugin)
-{
-	struct list *at = &registry->plugins;
-
-	LIST_FOREACH (other, &registry->plugins, struct plugin, node)
-		if (strcmp(plugin_name(other), plugin_name(plugin)) > 0) {
-			at = &other->node;
-			break;
-		}
-	list_append(at, &plugin->node); /* before `at` */
-	registry->count++;
-}
-
-static void
-take_spec(struct registry *registry, struct spec *spec)
-{
-	struct plugin *known = registry_find(registry, spec->name);
-
-	if (known) {
-		known->removed = false;
-		plugin_update(known, spec);
-		return;
-	}
-	known = plugin_new(registry->host, spec);
-	if (known)
-		insert_sorted(registry, known);
-	else
-		log_error("out of memory: a plugin is left out");
-}
-
-/* Its manifest is still there but cannot be used now: what it was before stays in force. */
-static void
-keep_those_that_became_bad(struct registry *registry)
-{
-	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		LIST_FOREACH (one, &registry->bad, struct bad_plugin, node)
-			if (one->path && !strcmp(one->path, plugin->spec->path))
-				plugin->removed = false;
-}
-
-void
-registry_update(struct registry *registry, struct spec **specs, size_t count, size_t limit,
-		struct list *bad)
-{
-	drop_bad(registry);
-	list_splice(&registry->bad, bad);
-	count = registry_check(specs, count, limit, &registry->bad);
-	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		plugin->removed = true;
-	keep_those_that_became_bad(registry);
-	for (size_t i = 0; i < count; i++)
-		take_spec(registry, specs[i]);
-	LIST_FOREACH (one, &registry->bad, struct bad_plugin, node)
-		for (size_t i = 0; i < one->error_count; i++)
-			log_warn("%s", one->errors[i]);
-	registry_changed(registry);
-}
-
-/* ---- starting ---- */
-
-struct plugin *
-registry_waits_for(const struct registry *registry, const struct plugin *plugin)
-{
-	const struct manifest_requirements *requires = &plugin->spec->manifest->requires.plugins;
-
-	for (size_t i = 0; i < requires->count; i++) {
-		struct plugin *other = registry_find(registry, requires->items[i].name);
-
-		if (other && (other->slot != SS_READY || !other->instance ||
-			      !instance_takes_calls(other->instance)))
-			return other;
-	}
-	return NULL;
-}
-
-static bool
-is_down(const struct plugin *plugin)
-{
-	return plugin->slot == SS_STOPPED || plugin->slot == SS_FAILED ||
-	       plugin->slot == SS_QUARANTINED;
-}
-
-void
-registry_autostart(struct registry *registry)
-{
-	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		if (plugin->spec->autostart && plugin->slot == SS_STOPPED && !plugin->removed &&
-		    !plugin->last_generation)
-			plugin->start_wanted = true;
-	registry_changed(registry);
-}
-
-static void
-want_with_requirements(struct registry *registry, struct plugin *plugin)
-{
-	const struct manifest_requirements *requires = &plugin->spec->manifest->requires.plugins;
-
-	plugin->start_wanted = true;
-	for (size_t i = 0; i < requires->count; i++) {
-		struct plugin *other = registry_find(registry, requires->items[i].name);
-
-		if (other && is_down(other) && !other->start_wanted)
-			want_with_requirements(registry, other);
-	}
-}
-
-void
-registry_start(struct registry *registry, struct plugin *plugin)
-{
-	if (!is_down(plugin)) {
-		plugin_handle(plugin, SE_START);
-		return;
-	}
-	want_with_requirements(registry, plugin);
-	registry_changed(registry);
-}
-
-/* The best that may start now: what it requires is ready; then by priority, then by name. */
-static struct plugin *
-next_to_start(struct registry *registry)
-{
-	struct plugin *best = NULL;
-
-	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		if (plugin->start_wanted && !registry_waits_for(registry, plugin) &&
-		    (!best || plugin->spec->priority > best->spec->priority))
-			best = plugin;
-	return best;
-}
-
-/* A plugin waits for one that will not come: say so instead of waiting for ever. */
-static void
-give_up_waiting(struct registry *registry)
-{
-	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
-		struct plugin *other =
-			plugin->start_wanted ? registry_waits_for(registry, plugin) : NULL;
-
-		if (!other || !is_down(other) || other->start_wanted)
-			continue;
-		plugin->start_wanted = false;
-		snprintf(plugin->why, sizeof(plugin->why), "it requires %s, which is %s",
-			 plugin_name(other), plugin_word(other));
-		events_add(&registry->host->events, plugin_name(plugin), "failed",
-			   plugin->last_generation, 0, "not started: %s", plugin->why);
-		registry->host->ops->on_settled(registry->host->ops_user, plugin);
-	}
-}
-
-static void
-start_wanted(struct registry *registry)
-{
-	struct plugin *plugin;
-
-	while ((plugin = next_to_start(registry))) {
-		plugin->start_wanted = false;
-		plugin_handle(plugin, SE_START);
-	}
-	give_up_waiting(registry);
 }
 
 /* ---- stopping ---- */
@@ -331,13 +189,10 @@ static bool
 is_required_by_another(const struct registry *registry, const struct plugin *plugin)
 {
 	LIST_FOREACH (other, &registry->plugins, struct plugin, node) {
-		const struct manifest_requirements *requires =
-			&other->spec->manifest->requires.plugins;
-
-		if (other == plugin || is_down(other))
+		if (other == plugin || plugin_is_down(other))
 			continue;
-		for (size_t i = 0; i < requires->count; i++)
-			if (!strcmp(requires->items[i].name, plugin_name(plugin)))
+		for (size_t i = 0; i < requirements_count(other); i++)
+			if (requirements_at(registry, other, i) == plugin)
 				return true;
 	}
 	return false;
@@ -351,9 +206,8 @@ one_that_is_up(const struct registry *registry)
 	struct plugin *up = NULL;
 
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		if (!is_down(plugin) &&
-		    !(plugin->instance && plugin->instance->state == PS_STUCK) &&
-		    (!up || plugin->slot == SS_STOPPING))
+		if (!plugin_is_down(plugin) && !plugin_is_stuck(plugin) &&
+		    (!up || plugin_all(plugin, STOPPING_OR_DOWN)))
 			up = plugin;
 	return up;
 }
@@ -366,7 +220,7 @@ stop_all(struct registry *registry)
 
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
 		plugin->start_wanted = false;
-		if (is_down(plugin) || plugin->slot == SS_STOPPING ||
+		if (plugin_all(plugin, STOPPING_OR_DOWN) ||
 		    is_required_by_another(registry, plugin))
 			continue;
 		acted = true;
@@ -374,7 +228,7 @@ stop_all(struct registry *registry)
 	}
 	up = one_that_is_up(registry);
 	/* Processes of older and of newer manifests may require each other: one has to be first. */
-	if (up && !acted && up->slot != SS_STOPPING)
+	if (up && !acted && !plugin_all(up, STOPPING_OR_DOWN))
 		plugin_handle(up, SE_STOP);
 	if (!up && registry->on_all_stopped) {
 		void (*done)(void *) = registry->on_all_stopped;
@@ -399,16 +253,14 @@ forget_removed(struct registry *registry)
 	LIST_FOREACH_SAFE (plugin, &registry->plugins, struct plugin, node) {
 		if (!plugin->removed)
 			continue;
-		if (!is_down(plugin)) {
-			if (plugin->slot != SS_STOPPING)
+		if (!plugin_is_down(plugin)) {
+			if (!registry->keep_removed && !plugin_all(plugin, STOPPING_OR_DOWN))
 				plugin_handle(plugin, SE_STOP);
 			continue;
 		}
 		events_add(&registry->host->events, plugin_name(plugin), "removed",
 			   plugin->last_generation, 0, "its folder is gone");
-		registry->count--;
-		registry->host->ops->on_forget(registry->host->ops_user, plugin);
-		plugin_free(plugin);
+		drop(registry, plugin);
 	}
 }
 
@@ -420,10 +272,12 @@ on_pump(struct ev_loop *loop, ev_idle *w, int revents)
 	(void)revents;
 	ev_idle_stop(loop, w);
 	forget_removed(registry);
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
+		slots_adjust(plugin);
 	if (registry->host->shutting_down)
 		stop_all(registry);
 	else
-		start_wanted(registry);
+		registry_start_wanted(registry);
 }
 
 void

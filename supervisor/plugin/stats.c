@@ -56,6 +56,16 @@ bucket_middle_us(unsigned bucket)
 	return (4 + bucket % 4) * width + width / 2;
 }
 
+uint64_t
+stats_bucket_end_us(unsigned bucket)
+{
+	if (bucket == STATS_BUCKETS - 1)
+		return UINT64_MAX / 1000; /* it has no end */
+	if (bucket < 4)
+		return bucket + 1;
+	return (5 + bucket % 4) * ((uint64_t)1 << (bucket / 4 - 1));
+}
+
 static void
 count_in_method(struct stats_method *method, plug_err outcome, uint64_t took_us)
 {

@@ -39,4 +39,7 @@ void stats_count(struct stats *stats, const char *method, plug_err outcome, uint
  * none. */
 uint64_t stats_quantile_us(const struct stats_method *method, double q);
 
+/* Where a bucket ends: what is in it took less. */
+uint64_t stats_bucket_end_us(unsigned bucket);
+
 #endif

@@ -34,20 +34,27 @@ answer_request(struct client *client, uint64_t id, plug_err outcome, const char 
 }
 
 void
-answer_no_plugin(struct client *client, uint64_t id, const struct registry *registry,
-		 const char *name, bool is_call)
+answer_no_plugin_text(const struct registry *registry, const char *name, char *text, size_t size)
 {
 	const char *near = registry_suggest(registry, name);
 	const struct bad_plugin *bad = registry_bad_in_folder(registry, name);
-	char text[1024];
 
 	if (bad && bad->error_count)
-		snprintf(text, sizeof(text), "no plugin \"%.63s\"; its manifest cannot be used: %s",
-			 name, bad->errors[0]);
+		snprintf(text, size, "no plugin \"%.63s\"; its manifest cannot be used: %s", name,
+			 bad->errors[0]);
 	else
-		snprintf(text, sizeof(text), "no plugin \"%.63s\"; %s%s%splugctl list shows all",
-			 name, near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
+		snprintf(text, size, "no plugin \"%.63s\"; %s%s%splugctl list shows all", name,
+			 near ? "did you mean \"" : "", near ? near : "", near ? "\"? " : "");
 	utf8_clean(text, strlen(text));
+}
+
+void
+answer_no_plugin(struct client *client, uint64_t id, const struct registry *registry,
+		 const char *name, bool is_call)
+{
+	char text[1024];
+
+	answer_no_plugin_text(registry, name, text, sizeof(text));
 	if (is_call)
 		answer_call(client, id, PLUG_ENOTFOUND, text);
 	else

@@ -4,7 +4,7 @@
 #include "serve/control_private.h"
 
 plug_err
-control_send(struct client *client, uint64_t id, Plug__Response *response)
+control_answer(struct client *client, uint64_t id, Plug__Response *response)
 {
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
 
@@ -63,6 +63,31 @@ control_request(struct control *control, struct client *client, uint64_t id,
 		return;
 	case PLUG__REQUEST__BODY_STATS:
 		control_stats(&ctx, request->stats);
+		return;
+	case PLUG__REQUEST__BODY_POISON:
+		control_poison(&ctx, request->poison);
+		return;
+	case PLUG__REQUEST__BODY_GRAPH:
+		control_graph(&ctx);
+		return;
+	case PLUG__REQUEST__BODY_COMMANDS:
+		control_commands(&ctx, request->commands);
+		return;
+	case PLUG__REQUEST__BODY_MODELS:
+		control_models(&ctx, request->models);
+		return;
+	case PLUG__REQUEST__BODY_CONFIG:
+		control_config(&ctx, request->config);
+		return;
+	case PLUG__REQUEST__BODY_DIRS:
+		control_dirs(&ctx, request->dirs);
+		return;
+	case PLUG__REQUEST__BODY_LOAD:
+		control_load(&ctx, request->load);
+		return;
+	case PLUG__REQUEST__BODY_UPGRADE:
+		control->daemon.upgrade(control->daemon.user, client, id,
+					plug_str(request->upgrade->binary));
 		return;
 	default:
 		answer_request(client, id, PLUG_EINVAL,

@@ -1,25 +1,16 @@
-/* start, stop, restart: and wait until it is done. */
+/* start, stop, restart, reload: and wait until it is done. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "serve/answer.h"
+#include "serve/change.h"
 #include "serve/control_private.h"
 
-#define ERRORS_BYTES 4096
-
-/* A request that is answered when its plugin has settled. */
-struct waiter {
-	struct list node; /* of plugin->waiters */
-	struct ticket ticket;
-	struct plugin *plugin;
-	Plug__Action action;
-	uint64_t since_ms;
-};
-
-static void
-waiter_free(struct waiter *waiter)
+void
+control_waiter_free(struct waiter *waiter)
 {
+	config_ask_free(waiter->ask);
 	list_remove(&waiter->node);
 	ticket_close(&waiter->ticket);
 	free(waiter);
@@ -29,7 +20,7 @@ waiter_free(struct waiter *waiter)
 static void
 on_abandoned(struct ticket *ticket)
 {
-	waiter_free(CONTAINER_OF(ticket, struct waiter, ticket));
+	control_waiter_free(CONTAINER_OF(ticket, struct waiter, ticket));
 }
 
 static void
@@ -40,7 +31,7 @@ on_cancel(struct ticket *ticket)
 	on_abandoned(ticket);
 }
 
-static const struct ticket_ops waiter_ticket_ops = {
+const struct ticket_ops control_waiter_ops = {
 	.on_cancel = on_cancel,
 	.on_client_gone = on_abandoned,
 };
@@ -51,8 +42,12 @@ static bool
 reached(const struct plugin *plugin, Plug__Action action)
 {
 	if (action == PLUG__ACTION__ACTION_STOP)
-		return plugin->slot == SS_STOPPED;
-	return plugin->slot == SS_READY;
+		return plugin_all(plugin, SLOT_IN(STOPPED));
+	if (action == PLUG__ACTION__ACTION_DISABLE || action == PLUG__ACTION__ACTION_UNLOAD)
+		return plugin_is_down(plugin);
+	if (action == PLUG__ACTION__ACTION_SCALE && plugin_is_down(plugin))
+		return true; /* in force from its next start */
+	return plugin_all_active(plugin, SLOT_IN(READY));
 }
 
 static void
@@ -61,32 +56,89 @@ send_result(struct client *client, uint64_t id, const struct plugin *plugin, Plu
 {
 	Plug__ActResult result = PLUG__ACT_RESULT__INIT;
 	Plug__Response response = PLUG__RESPONSE__INIT;
-	char message[1024] = "", next[192];
+	const struct instance *in = plugin_main_instance(plugin);
+	const char *why = plugin_why(plugin);
+	char message[1024] = "", next[192], detail[CONTROL_DETAIL_BYTES];
 
-	if (!reached(plugin, action)) {
+	response.message = message;
+	if (action == PLUG__ACTION__ACTION_SCALE)
+		control_fill_scaled(&result, plugin, detail);
+	if (action == PLUG__ACTION__ACTION_RELOAD) {
+		control_fill_reloaded(&response, &result, plugin);
+	} else if (!reached(plugin, action)) {
 		plugin_next_text(plugin, next, sizeof(next));
 		snprintf(message, sizeof(message), "is %s%s%s; next: %s", plugin_word(plugin),
-			 *plugin->why ? ": " : "", plugin->why, next);
+			 *why ? ": " : "", why, next);
 		response.outcome = PLUG_EUNAVAILABLE;
 	}
-	response.message = message;
 	result.name = (char *)plugin_name(plugin);
 	result.state = (char *)plugin_word(plugin);
 	result.generation = plugin->last_generation;
-	result.pid = plugin->instance ? plugin->instance->pid : 0;
+	result.pid = in ? in->pid : 0;
 	result.took_ms = clock_mono_ms() - since_ms;
 	response.body_case = PLUG__RESPONSE__BODY_ACT;
 	response.act = &result;
-	control_send(client, id, &response);
+	control_answer(client, id, &response);
+}
+
+static void
+answer_waiters(struct plugin *plugin, bool reloads_only)
+{
+	LIST_FOREACH_SAFE (waiter, &plugin->waiters, struct waiter, node) {
+		if (!waiter->begun || waiter->ask ||
+		    (reloads_only && waiter->action != PLUG__ACTION__ACTION_RELOAD))
+			continue;
+		send_result(waiter->ticket.client, waiter->ticket.id, plugin, waiter->action,
+			    waiter->since_ms);
+		control_waiter_free(waiter);
+	}
+}
+
+static struct waiter *
+next_in_turn(struct plugin *plugin)
+{
+	LIST_FOREACH (waiter, &plugin->waiters, struct waiter, node)
+		if (!waiter->begun)
+			return waiter;
+	return NULL;
+}
+
+/* What comes of it may come at once. */
+void
+control_begin_next(struct control *control, struct plugin *plugin)
+{
+	struct waiter *waiter = next_in_turn(plugin);
+	char text[CONTROL_ERRORS_BYTES];
+	plug_err err;
+
+	if (!waiter || plugin->rollout || plugin->change)
+		return;
+	waiter->begun = true;
+	if (waiter->ask) {
+		if (!control_begin_config(control, waiter))
+			control_begin_next(control, plugin);
+		return;
+	}
+	err = control_begin_reload(control, plugin, waiter->version, waiter->in_place, text);
+	if (!err)
+		return;
+	answer_request(waiter->ticket.client, waiter->ticket.id, err, *text ? text : NULL);
+	control_waiter_free(waiter);
+	control_begin_next(control, plugin);
 }
 
 void
 control_on_settled(struct control *control, struct plugin *plugin)
 {
-	LIST_FOREACH_SAFE (waiter, &plugin->waiters, struct waiter, node) {
-		send_result(waiter->ticket.client, waiter->ticket.id, plugin, waiter->action,
-			    waiter->since_ms);
-		waiter_free(waiter);
+	bool paused;
+
+	change_on_settled(plugin);
+	paused = plugin_is_paused(plugin) && !plugin->rollout;
+
+	/* A reload ends before the last attempt to start what it brought does. */
+	if (plugin_is_settled(plugin) || paused) {
+		answer_waiters(plugin, paused);
+		control_begin_next(control, plugin);
 	}
 	registry_changed(control->registry);
 }
@@ -95,15 +147,21 @@ void
 control_forget(struct plugin *plugin)
 {
 	LIST_FOREACH_SAFE (waiter, &plugin->waiters, struct waiter, node) {
-		answer_request(waiter->ticket.client, waiter->ticket.id, PLUG_EUNAVAILABLE,
-			       "plugd ends, or the plugin's folder is gone");
-		waiter_free(waiter);
+		if (waiter->action == PLUG__ACTION__ACTION_UNLOAD)
+			send_result(waiter->ticket.client, waiter->ticket.id, plugin,
+				    waiter->action, waiter->since_ms);
+		else
+			answer_request(waiter->ticket.client, waiter->ticket.id, PLUG_EUNAVAILABLE,
+				       "plugd ends, or the plugin's folder is gone");
+		control_waiter_free(waiter);
 	}
+	change_free(plugin->change);
+	plugin->change = NULL;
 	control_forget_log(plugin);
 }
 
-static bool
-wait_for(const struct control_ctx *ctx, struct plugin *plugin, Plug__Action action)
+struct waiter *
+control_wait(const struct control_ctx *ctx, struct plugin *plugin)
 {
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	plug_err err = PLUG_ENOMEM;
@@ -111,30 +169,43 @@ wait_for(const struct control_ctx *ctx, struct plugin *plugin, Plug__Action acti
 	if (waiter) {
 		list_init(&waiter->node);
 		list_init(&waiter->ticket.node);
-		err = ticket_open(&waiter->ticket, ctx->client, ctx->id, &waiter_ticket_ops,
+		err = ticket_open(&waiter->ticket, ctx->client, ctx->id, &control_waiter_ops,
 				  ctx->control->tickets_per_client);
 	}
 	if (err) {
 		free(waiter);
 		answer_request(ctx->client, ctx->id, err, NULL);
-		return false;
+		return NULL;
 	}
 	waiter->plugin = plugin;
-	waiter->action = action;
 	waiter->since_ms = clock_mono_ms();
 	list_append(&plugin->waiters, &waiter->node);
-	return true;
+	return waiter;
+}
+
+static struct waiter *
+wait_for(const struct control_ctx *ctx, struct plugin *plugin, const Plug__ActRequest *request)
+{
+	struct waiter *waiter = control_wait(ctx, plugin);
+
+	if (!waiter)
+		return NULL;
+	waiter->action = request->action;
+	waiter->in_place = request->in_place;
+	snprintf(waiter->version, sizeof(waiter->version), "%s", plug_str(request->version));
+	waiter->begun = request->action != PLUG__ACTION__ACTION_RELOAD;
+	return waiter;
 }
 
 /* ---- acting ---- */
 
-static void
-join_error(void *context, const char *line)
+void
+control_join_error(void *context, const char *line)
 {
 	char *text = context;
 	size_t used = strlen(text);
 
-	snprintf(text + used, ERRORS_BYTES - used, "%s%s", used ? "\n" : "", line);
+	snprintf(text + used, CONTROL_ERRORS_BYTES - used, "%s%s", used ? "\n" : "", line);
 }
 
 /* start --set: the new config, in force with this start; all of it or nothing. */
@@ -142,15 +213,15 @@ static bool
 apply_set(const struct control_ctx *ctx, struct plugin *plugin, const Plug__ActRequest *request)
 {
 	const struct control_daemon *daemon = &ctx->control->daemon;
-	char text[ERRORS_BYTES] = "";
+	char text[CONTROL_ERRORS_BYTES] = "";
 	struct diags diags;
 	struct spec *spec;
 
 	if (!request->n_set)
 		return true;
-	if (plugin->instance || request->action != PLUG__ACTION__ACTION_START) {
+	if (!list_empty(&plugin->instances) || request->action != PLUG__ACTION__ACTION_START) {
 		answer_request(ctx->client, ctx->id, PLUG_ESTATE,
-			       plugin->instance
+			       !list_empty(&plugin->instances)
 				       ? "is running: --set is for a start; stop it first. Nothing "
 					 "was changed"
 				       : "set is for a start only. Nothing was changed");
@@ -161,7 +232,7 @@ apply_set(const struct control_ctx *ctx, struct plugin *plugin, const Plug__ActR
 	if (spec)
 		plugin_update(plugin, spec);
 	else
-		diags_each(&diags, join_error, text);
+		diags_each(&diags, control_join_error, text);
 	diags_fini(&diags);
 	if (!spec)
 		answer_request(ctx->client, ctx->id, PLUG_EINVAL, text);
@@ -173,15 +244,62 @@ act(struct control *control, struct plugin *plugin, Plug__Action action)
 {
 	switch (action) {
 	case PLUG__ACTION__ACTION_START:
+	case PLUG__ACTION__ACTION_ENABLE:
 		registry_start(control->registry, plugin);
 		return;
 	case PLUG__ACTION__ACTION_STOP:
+	case PLUG__ACTION__ACTION_DISABLE:
+	case PLUG__ACTION__ACTION_UNLOAD:
 		plugin->start_wanted = false;
 		plugin_handle(plugin, SE_STOP);
 		return;
+	case PLUG__ACTION__ACTION_SCALE:
+		registry_changed(control->registry); /* it adjusts, then tells */
+		plugin_slot_settled(plugin);
+		return;
 	default:
-		plugin_handle(plugin, SE_RESTART);
+		registry_restart(control->registry, plugin);
 	}
+}
+
+static void
+send_begun(const struct control_ctx *ctx, const struct plugin *plugin)
+{
+	Plug__Response response = PLUG__RESPONSE__INIT;
+	Plug__ActResult result = PLUG__ACT_RESULT__INIT;
+
+	result.name = (char *)plugin_name(plugin);
+	result.state = (char *)plugin_word(plugin);
+	result.generation = plugin->last_generation;
+	response.body_case = PLUG__RESPONSE__BODY_ACT;
+	response.act = &result;
+	control_answer(ctx->client, ctx->id, &response);
+}
+
+/* Who does not wait cannot wait for its turn either. */
+static void
+reload_plugin(const struct control_ctx *ctx, struct plugin *plugin, const Plug__ActRequest *request)
+{
+	char text[CONTROL_ERRORS_BYTES];
+	plug_err err;
+
+	if (!request->no_wait) {
+		if (wait_for(ctx, plugin, request))
+			control_begin_next(ctx->control, plugin);
+		return;
+	}
+	if (plugin->rollout || plugin->change) {
+		answer_request(ctx->client, ctx->id, PLUG_ESTATE,
+			       "a reload, or a change of its configuration, is under way; nothing "
+			       "else was begun");
+		return;
+	}
+	err = control_begin_reload(ctx->control, plugin, plug_str(request->version),
+				   request->in_place, text);
+	if (err)
+		answer_request(ctx->client, ctx->id, err, *text ? text : NULL);
+	else
+		send_begun(ctx, plugin);
 }
 
 static void
@@ -195,22 +313,34 @@ act_on_plugin(const struct control_ctx *ctx, const Plug__ActRequest *request)
 		answer_request(ctx->client, ctx->id, PLUG_ESTATE, "plugd is shutting down");
 		return;
 	}
+	if ((request->action == PLUG__ACTION__ACTION_START ||
+	     request->action == PLUG__ACTION__ACTION_RESTART) &&
+	    !control_may_start(ctx, plugin))
+		return;
 	if (!apply_set(ctx, plugin, request))
 		return;
-	if (!request->no_wait && !wait_for(ctx, plugin, request->action))
+	if (request->action == PLUG__ACTION__ACTION_LOG_LEVEL) {
+		control_log_level(ctx, plugin, request->log_level);
+		return;
+	}
+	if (request->action == PLUG__ACTION__ACTION_RELOAD) {
+		reload_plugin(ctx, plugin, request);
+		return;
+	}
+	if (request->action == PLUG__ACTION__ACTION_SCALE &&
+	    !control_scale(ctx, plugin, request->instances))
+		return;
+	if ((request->action == PLUG__ACTION__ACTION_ENABLE ||
+	     request->action == PLUG__ACTION__ACTION_DISABLE) &&
+	    !control_enable(ctx, plugin, request->action == PLUG__ACTION__ACTION_ENABLE))
+		return;
+	if (request->action == PLUG__ACTION__ACTION_UNLOAD && !control_unload(ctx, plugin))
+		return;
+	if (!request->no_wait && !wait_for(ctx, plugin, request))
 		return;
 	act(ctx->control, plugin, request->action);
-	if (request->no_wait) {
-		Plug__Response response = PLUG__RESPONSE__INIT;
-		Plug__ActResult result = PLUG__ACT_RESULT__INIT;
-
-		result.name = (char *)plugin_name(plugin);
-		result.state = (char *)plugin_word(plugin);
-		result.generation = plugin->last_generation;
-		response.body_case = PLUG__RESPONSE__BODY_ACT;
-		response.act = &result;
-		control_send(ctx->client, ctx->id, &response);
-	}
+	if (request->no_wait)
+		send_begun(ctx, plugin);
 }
 
 void
@@ -222,6 +352,12 @@ control_act(const struct control_ctx *ctx, const Plug__ActRequest *request)
 	case PLUG__ACTION__ACTION_START:
 	case PLUG__ACTION__ACTION_STOP:
 	case PLUG__ACTION__ACTION_RESTART:
+	case PLUG__ACTION__ACTION_RELOAD:
+	case PLUG__ACTION__ACTION_SCALE:
+	case PLUG__ACTION__ACTION_ENABLE:
+	case PLUG__ACTION__ACTION_DISABLE:
+	case PLUG__ACTION__ACTION_UNLOAD:
+	case PLUG__ACTION__ACTION_LOG_LEVEL:
 		act_on_plugin(ctx, request);
 		return;
 	case PLUG__ACTION__ACTION_SHUTDOWN:

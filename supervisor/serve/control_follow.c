@@ -11,12 +11,6 @@
 
 /* ---- logs ---- */
 
-struct log_follower {
-	struct ticket ticket;
-	struct output_follower follower;
-	uint64_t dropped;
-};
-
 struct log_batch {
 	Plug__LogLine lines[LINES_AT_A_TIME], *list[LINES_AT_A_TIME];
 	char texts[CONTROL_BATCH_BYTES];
@@ -36,7 +30,7 @@ send_batch(struct client *client, uint64_t id, struct log_batch *batch, bool mor
 	response.more = more;
 	response.body_case = PLUG__RESPONSE__BODY_LOGS;
 	response.logs = &lines;
-	control_send(client, id, &response);
+	control_answer(client, id, &response);
 	batch->count = batch->used = 0;
 	batch->dropped = 0;
 }
@@ -121,7 +115,7 @@ control_forget_log(struct plugin *plugin)
 	}
 }
 
-static const struct ticket_ops log_ticket_ops = {
+const struct ticket_ops control_log_ops = {
 	.on_cancel = on_log_cancel,
 	.on_client_gone = log_follower_end,
 };
@@ -144,24 +138,33 @@ send_remembered(const struct control_ctx *ctx, struct plugin *plugin, uint32_t c
 	send_batch(ctx->client, ctx->id, &batch, follow);
 }
 
+struct log_follower *
+control_follow_log(struct plugin *plugin)
+{
+	struct log_follower *lf = calloc(1, sizeof(*lf));
+
+	if (!lf)
+		return NULL;
+	list_init(&lf->ticket.node);
+	lf->follower.on_line = on_line;
+	output_follow(&plugin->output, &lf->follower);
+	return lf;
+}
+
 static void
 follow_log(const struct control_ctx *ctx, struct plugin *plugin)
 {
-	struct log_follower *lf = calloc(1, sizeof(*lf));
+	struct log_follower *lf = control_follow_log(plugin);
 	plug_err err = PLUG_ENOMEM;
 
-	if (lf) {
-		list_init(&lf->ticket.node);
-		err = ticket_open(&lf->ticket, ctx->client, ctx->id, &log_ticket_ops,
+	if (lf)
+		err = ticket_open(&lf->ticket, ctx->client, ctx->id, &control_log_ops,
 				  ctx->control->tickets_per_client);
-	}
-	if (err) {
-		free(lf);
-		answer_request(ctx->client, ctx->id, err, NULL);
+	if (!err)
 		return;
-	}
-	lf->follower.on_line = on_line;
-	output_follow(&plugin->output, &lf->follower);
+	if (lf)
+		log_follower_end(&lf->ticket);
+	answer_request(ctx->client, ctx->id, err, NULL);
 }
 
 void
@@ -177,11 +180,6 @@ control_logs(const struct control_ctx *ctx, const Plug__LogsRequest *request)
 }
 
 /* ---- events ---- */
-
-struct event_follower {
-	struct ticket ticket;
-	struct events_follower follower;
-};
 
 static void
 fill_event(Plug__Event *message, const struct event *event)
@@ -207,7 +205,7 @@ send_events(struct client *client, uint64_t id, Plug__Event **list, size_t count
 	response.more = more;
 	response.body_case = PLUG__RESPONSE__BODY_EVENTS;
 	response.events = &events;
-	control_send(client, id, &response);
+	control_answer(client, id, &response);
 }
 
 static void
@@ -239,29 +237,38 @@ on_event_cancel(struct ticket *ticket)
 	event_follower_end(ticket);
 }
 
-static const struct ticket_ops event_ticket_ops = {
+const struct ticket_ops control_event_ops = {
 	.on_cancel = on_event_cancel,
 	.on_client_gone = event_follower_end,
 };
 
+struct event_follower *
+control_follow_events(struct events *events)
+{
+	struct event_follower *ef = calloc(1, sizeof(*ef));
+
+	if (!ef)
+		return NULL;
+	list_init(&ef->ticket.node);
+	ef->follower.on_event = on_event;
+	events_follow(events, &ef->follower);
+	return ef;
+}
+
 static void
 follow_events(const struct control_ctx *ctx)
 {
-	struct event_follower *ef = calloc(1, sizeof(*ef));
+	struct event_follower *ef = control_follow_events(&ctx->control->host->events);
 	plug_err err = PLUG_ENOMEM;
 
-	if (ef) {
-		list_init(&ef->ticket.node);
-		err = ticket_open(&ef->ticket, ctx->client, ctx->id, &event_ticket_ops,
+	if (ef)
+		err = ticket_open(&ef->ticket, ctx->client, ctx->id, &control_event_ops,
 				  ctx->control->tickets_per_client);
-	}
-	if (err) {
-		free(ef);
-		answer_request(ctx->client, ctx->id, err, NULL);
+	if (!err)
 		return;
-	}
-	ef->follower.on_event = on_event;
-	events_follow(&ctx->control->host->events, &ef->follower);
+	if (ef)
+		event_follower_end(&ef->ticket);
+	answer_request(ctx->client, ctx->id, err, NULL);
 }
 
 void

@@ -1,4 +1,4 @@
-/* info, stats, crashes: what is known of a plugin. */
+/* info, stats: what is known of a plugin. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -6,20 +6,12 @@
 #include "serve/answer.h"
 #include "serve/control_private.h"
 
-#define ARENA_BYTES ((size_t)1024 * 1024)
-
-/* Messages of a list that one Response is made of: `pointers` for protobuf-c, the messages behind
- * them. */
-#define MAKE_LIST(arena, type, count, items, pointers)               \
-	type *items = arena_array(arena, (count) + 1, sizeof(type)); \
-	type **pointers = arena_array(arena, (count) + 1, sizeof(type *))
-
 /* ---- info ---- */
 
 static void
 fill_methods(Plug__PluginInfo *info, const struct plugin *plugin, struct arena *arena)
 {
-	const struct instance *in = plugin->instance;
+	const struct instance *in = plugin_main_instance(plugin);
 	size_t offered = in ? in->method_count : 0;
 	MAKE_LIST(arena, Plug__InfoMethod, plugin->spec->method_count + offered, items, pointers);
 
@@ -84,7 +76,9 @@ requirement_texts(const struct manifest *m, struct arena *arena, size_t *ret_cou
 {
 	const struct manifest_requirements *plugins = &m->requires.plugins;
 	const struct field_strings *programs = &m->requires.programs;
-	char **texts = arena_array(arena, plugins->count + programs->count + 2, sizeof(*texts));
+	const struct field_strings *capabilities = &m->requires.capabilities;
+	char **texts = arena_array(
+		arena, plugins->count + capabilities->count + programs->count + 2, sizeof(*texts));
 	size_t count = 0;
 
 	if (!texts)
@@ -93,10 +87,47 @@ requirement_texts(const struct manifest *m, struct arena *arena, size_t *ret_cou
 		texts[count++] = arena_printf(arena, "plugd %s", m->requires.host.text);
 	for (size_t i = 0; i < plugins->count; i++)
 		texts[count++] = arena_printf(arena, "plugin %s", plugins->items[i].text);
+	for (size_t i = 0; i < capabilities->count; i++)
+		texts[count++] = arena_printf(arena, "capability %s", capabilities->items[i]);
 	for (size_t i = 0; i < programs->count; i++)
 		texts[count++] = arena_printf(arena, "program %s", programs->items[i]);
 	*ret_count = arena->failed ? 0 : count;
 	return texts;
+}
+
+static bool requires(const struct plugin *plugin, const char *name)
+{
+	const struct manifest_requirements *plugins = &plugin->spec->manifest->requires.plugins;
+
+	for (size_t i = 0; i < plugins->count; i++)
+		if (!strcmp(plugins->items[i].name, name))
+			return true;
+	return false;
+}
+
+static void
+fill_dependents(Plug__PluginInfo *info, const struct registry *registry, struct arena *arena)
+{
+	char **names = arena_array(arena, registry->count + 1, sizeof(*names));
+
+	if (!names)
+		return;
+	info->required_by = names;
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
+		if (!plugin->removed && requires(plugin, info->name))
+			names[info->n_required_by++] = (char *)plugin_name(plugin);
+}
+
+static char **
+command_names(const struct manifest *m, struct arena *arena, size_t *ret_count)
+{
+	const struct command *commands = m->commands.items;
+	char **names = arena_array(arena, m->commands.count + 1, sizeof(*names));
+
+	for (size_t i = 0; names && i < m->commands.count; i++)
+		names[i] = (char *)commands[i].name;
+	*ret_count = names ? m->commands.count : 0;
+	return names;
 }
 
 static void
@@ -117,10 +148,16 @@ fill_about(Plug__PluginInfo *info, const struct spec *spec, struct arena *arena)
 	info->priority = spec->priority;
 	info->provides = (char **)m->provides.shared.items;
 	info->n_provides = m->provides.shared.count;
+	info->exclusive = (char **)m->provides.exclusive.items;
+	info->n_exclusive = m->provides.exclusive.count;
+	info->conflicts = (char **)m->conflicts.items;
+	info->n_conflicts = m->conflicts.count;
+	info->commands = command_names(m, arena, &info->n_commands);
 	info->requires = requirement_texts(m, arena, &info->n_requires);
 	info->path = (char *)spec->path;
 	info->exec = (char **)spec->argv;
-	info->n_exec = m->exec.count;
+	info->n_exec = m->run.under.count + m->exec.count;
+	info->probe_method = (char *)plug_str(spec->probe_method);
 }
 
 void
@@ -133,13 +170,14 @@ control_info(const struct control_ctx *ctx, const Plug__InfoRequest *request)
 
 	if (!plugin)
 		return;
-	arena_init(&arena, ARENA_BYTES);
+	arena_init(&arena, CONTROL_ARENA_BYTES);
 	fill_about(&info, plugin->spec, &arena);
+	fill_dependents(&info, ctx->control->registry, &arena);
 	fill_methods(&info, plugin, &arena);
 	fill_config(&info, plugin->spec, &arena);
 	response.body_case = PLUG__RESPONSE__BODY_INFO;
 	response.info = &info;
-	if (control_send(ctx->client, ctx->id, &response) == PLUG_ETOOLARGE)
+	if (control_answer(ctx->client, ctx->id, &response) == PLUG_ETOOLARGE)
 		answer_request(ctx->client, ctx->id, PLUG_ETOOLARGE,
 			       "what is known of it does not fit into one message; read its "
 			       "manifest instead");
@@ -168,7 +206,7 @@ fill_method_stats(Plug__MethodStats *message, const struct stats_method *method)
 static void
 fill_process_stats(Plug__PluginStats *message, const struct plugin *plugin)
 {
-	const struct instance *in = plugin->instance;
+	const struct instance *in = plugin_main_instance(plugin);
 	struct proc_info proc;
 
 	if (!in)
@@ -185,6 +223,7 @@ static void
 fill_stats(Plug__PluginStats *message, const struct plugin *plugin, struct arena *arena)
 {
 	const struct stats *stats = &plugin->stats;
+	Plug__DataPlane *data = arena_array(arena, 1, sizeof(*data));
 	MAKE_LIST(arena, Plug__MethodStats, stats->method_count, items, pointers);
 
 	plug__plugin_stats__init(message);
@@ -201,6 +240,11 @@ fill_stats(Plug__PluginStats *message, const struct plugin *plugin, struct arena
 	message->log_lines = plugin->output.lines;
 	message->log_dropped = plugin->output.file.dropped;
 	fill_process_stats(message, plugin);
+	control_fill_took(message, plugin, arena);
+	if (data) {
+		control_fill_data(data, plugin);
+		message->data_plane = data;
+	}
 	if (!items || !pointers)
 		return;
 	message->methods = pointers;
@@ -218,7 +262,7 @@ send_stats(const struct control_ctx *ctx, const struct plugin *plugin, bool more
 	Plug__Response response = PLUG__RESPONSE__INIT;
 	struct arena arena;
 
-	arena_init(&arena, ARENA_BYTES);
+	arena_init(&arena, CONTROL_ARENA_BYTES);
 	if (plugin) {
 		fill_stats(&message, plugin, &arena);
 		stats.plugins = list;
@@ -227,7 +271,7 @@ send_stats(const struct control_ctx *ctx, const struct plugin *plugin, bool more
 	response.more = more;
 	response.body_case = PLUG__RESPONSE__BODY_STATS;
 	response.stats = &stats;
-	control_send(ctx->client, ctx->id, &response);
+	control_answer(ctx->client, ctx->id, &response);
 	arena_fini(&arena);
 }
 
@@ -245,100 +289,4 @@ control_stats(const struct control_ctx *ctx, const Plug__StatsRequest *request)
 	LIST_FOREACH (one, &ctx->control->registry->plugins, struct plugin, node)
 		send_stats(ctx, one, true);
 	send_stats(ctx, NULL, false);
-}
-
-/* ---- crashes ---- */
-
-static void
-fill_crash_calls(Plug__Crash *message, struct crash *crash, struct arena *arena)
-{
-	size_t count = crash->call_count < CRASH_CALLS ? crash->call_count : CRASH_CALLS;
-	MAKE_LIST(arena, Plug__CallInFlight, count, items, pointers);
-
-	if (!items || !pointers)
-		return;
-	message->calls = pointers;
-	for (size_t i = 0; i < count; i++) {
-		plug__call_in_flight__init(&items[i]);
-		items[i].id = crash->calls[i].id;
-		items[i].method = crash->calls[i].method;
-		items[i].age_ms = crash->calls[i].age_ms;
-		items[i].hung = crash->calls[i].hung;
-		pointers[message->n_calls++] = &items[i];
-	}
-}
-
-static void
-fill_crash(Plug__Crash *message, const struct plugin *plugin, struct crash *crash,
-	   struct arena *arena)
-{
-	char name[SIGNAL_NAME_BYTES] = "";
-
-	plug__crash__init(message);
-	if (crash->status.signal)
-		signal_name(crash->status.signal, name, sizeof(name));
-	message->plugin = (char *)plugin_name(plugin);
-	message->time_ms = crash->time_ms;
-	message->pid = crash->pid;
-	message->generation = crash->generation;
-	message->exit_code = crash->status.signal ? 0 : crash->status.code;
-	message->signal = crash->status.signal;
-	message->signal_name = arena_strdup(arena, name);
-	message->reason = crash->reason;
-	message->uptime_ms = crash->uptime_ms;
-	message->state = (char *)crash->state;
-	message->last_log = crash->log;
-	message->n_last_log = crash->log_count;
-	message->rss_bytes = crash->rss_bytes;
-	message->decision = crash->decision;
-	message->retry_in_ms = crash->retry_in_ms;
-	message->core_dumped = crash->status.core_dumped;
-	fill_crash_calls(message, crash, arena);
-}
-
-static void
-send_crash(const struct control_ctx *ctx, const struct plugin *plugin, struct crash *crash,
-	   bool more)
-{
-	Plug__Crashes crashes = PLUG__CRASHES__INIT;
-	Plug__Crash message, *list[1] = {&message};
-	Plug__Response response = PLUG__RESPONSE__INIT;
-	struct arena arena;
-
-	arena_init(&arena, ARENA_BYTES);
-	if (crash) {
-		fill_crash(&message, plugin, crash, &arena);
-		crashes.crashes = list;
-		crashes.n_crashes = 1;
-	}
-	response.more = more;
-	response.body_case = PLUG__RESPONSE__BODY_CRASHES;
-	response.crashes = &crashes;
-	while (control_send(ctx->client, ctx->id, &response) == PLUG_ETOOLARGE &&
-	       message.n_last_log)
-		message.n_last_log /= 2; /* twenty lines of 8 KiB are more than one message holds */
-	arena_fini(&arena);
-}
-
-static void
-send_crashes(const struct control_ctx *ctx, struct plugin *plugin)
-{
-	LIST_FOREACH (crash, &plugin->crashes.list, struct crash, node)
-		send_crash(ctx, plugin, crash, true);
-}
-
-void
-control_crashes(const struct control_ctx *ctx, const Plug__CrashesRequest *request)
-{
-	if (*plug_str(request->name)) {
-		struct plugin *plugin = control_plugin(ctx, request->name);
-
-		if (!plugin)
-			return;
-		send_crashes(ctx, plugin);
-	} else {
-		LIST_FOREACH (plugin, &ctx->control->registry->plugins, struct plugin, node)
-			send_crashes(ctx, plugin);
-	}
-	send_crash(ctx, NULL, NULL, false);
 }

@@ -1,16 +1,35 @@
-/* list, status, info: what there is. */
+/* list, and the status of plugd itself: what there is. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "os/proc.h"
+#include "plugin/slots.h"
 #include "serve/answer.h"
 #include "serve/control_private.h"
 
-void
-control_fill_line(Plug__PluginLine *line, const struct plugin *plugin)
+static void
+count_slots(Plug__PluginLine *line, const struct plugin *plugin)
 {
-	const struct instance *in = plugin->instance;
+	LIST_FOREACH (slot, &plugin->slots, struct slot, node) {
+		bool ready = slot->current && slot->current->state == PS_READY &&
+			     slot->current->hang.kind <= HANG_SUSPECT &&
+			     !slot->current->hang.wedged;
+
+		if (slot->kind == SLOT_ACTIVE)
+			line->ready += ready;
+		else
+			line->standby_ready += ready;
+	}
+	line->instances = slots_wanted(plugin, SLOT_ACTIVE);
+	line->standby = slots_wanted(plugin, SLOT_SPARE);
+}
+
+void
+control_fill_line(Plug__PluginLine *line, const struct control *control,
+		  const struct plugin *plugin, struct place *place)
+{
+	const struct instance *in = plugin_main_instance(plugin);
 	struct proc_info proc;
 
 	plug__plugin_line__init(line);
@@ -20,13 +39,20 @@ control_fill_line(Plug__PluginLine *line, const struct plugin *plugin)
 	line->state = (char *)plugin_word(plugin);
 	line->generation = plugin->last_generation;
 	line->restarts = plugin->restarts;
-	line->reason = (char *)plugin->why;
+	line->reason = (char *)plugin_why(plugin);
+	line->category = (char *)control_category(control, plugin, place);
+	line->store = (char *)place_store_name(place->store);
+	line->enabled = plugin->enabled;
+	line->is_new = plugin_is_new(plugin);
+	line->single = plugin->spec->manifest->single;
+	count_slots(line, plugin);
+	LIST_FOREACH (one, &plugin->instances, struct instance, node)
+		if (!one->exited && !proc_read(one->pid, &proc))
+			line->rss_bytes += proc.rss_bytes;
 	if (!in)
 		return;
 	line->pid = in->pid;
 	line->uptime_ms = clock_mono_ms() - in->spawned_ms;
-	if (!in->exited && !proc_read(in->pid, &proc))
-		line->rss_bytes = proc.rss_bytes;
 }
 
 /* ---- list ---- */
@@ -36,25 +62,6 @@ control_fill_line(Plug__PluginLine *line, const struct plugin *plugin)
 #define BAD_ERRORS      16
 #define ENTRY_OVERHEAD  64 /* of an entry on the wire, besides its longer texts */
 
-static bool
-has_tag(const struct plugin *plugin, const char *tag)
-{
-	const struct field_strings *tags = &plugin->spec->manifest->tags;
-
-	for (size_t i = 0; i < tags->count; i++)
-		if (!strcmp(tags->items[i], tag))
-			return true;
-	return false;
-}
-
-static bool
-matches(const struct plugin *plugin, const Plug__ListRequest *request)
-{
-	const char *type = plug_str(request->type), *tag = plug_str(request->tag);
-
-	return (!*type || !strcmp(plugin->spec->type, type)) && (!*tag || has_tag(plugin, tag));
-}
-
 static void
 send_lines(const struct control_ctx *ctx, Plug__ListResponse *list, bool more)
 {
@@ -63,7 +70,7 @@ send_lines(const struct control_ctx *ctx, Plug__ListResponse *list, bool more)
 	response.more = more;
 	response.body_case = PLUG__RESPONSE__BODY_LIST;
 	response.list = list;
-	control_send(ctx->client, ctx->id, &response);
+	control_answer(ctx->client, ctx->id, &response);
 	list->n_plugins = list->n_bad = 0;
 }
 
@@ -104,13 +111,14 @@ static size_t
 line_bytes(const Plug__PluginLine *line)
 {
 	return strlen(line->name) + strlen(line->version) + strlen(line->reason) +
-	       2 * ENTRY_OVERHEAD;
+	       strlen(line->category) + 3 * ENTRY_OVERHEAD;
 }
 
 void
 control_list(const struct control_ctx *ctx, const Plug__ListRequest *request)
 {
 	Plug__PluginLine lines[LINES_AT_A_TIME], *line_list[LINES_AT_A_TIME];
+	struct place places[LINES_AT_A_TIME];
 	Plug__BadPlugin bads[BAD_AT_A_TIME], *bad_list[BAD_AT_A_TIME];
 	Plug__ListResponse list = PLUG__LIST_RESPONSE__INIT;
 	size_t used = 0;
@@ -119,11 +127,15 @@ control_list(const struct control_ctx *ctx, const Plug__ListRequest *request)
 	list.bad = bad_list;
 	LIST_FOREACH (plugin, &ctx->control->registry->plugins, struct plugin, node) {
 		Plug__PluginLine line;
+		struct place place;
 
-		if (!matches(plugin, request))
+		if (!control_matches(ctx->control, plugin, request))
 			continue;
-		control_fill_line(&line, plugin);
+		control_fill_line(&line, ctx->control, plugin, &place);
 		make_room(ctx, &list, &used, line_bytes(&line));
+		places[list.n_plugins] = place;
+		if (line.category == place.category)
+			line.category = places[list.n_plugins].category;
 		lines[list.n_plugins] = line;
 		line_list[list.n_plugins] = &lines[list.n_plugins];
 		list.n_plugins++;
@@ -149,15 +161,15 @@ fill_daemon(const struct control_ctx *ctx, Plug__DaemonStatus *status)
 	status->pid = getpid();
 	status->plugins = (uint32_t)registry->count;
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
-		status->running += plugin->instance != NULL;
+		status->running += !list_empty(&plugin->instances);
 	status->clients = doorman_client_count(ctx->client->doorman);
 	status->rss_bytes = proc_self_rss_bytes();
 	status->calls = ctx->control->router->calls;
 	ctx->control->daemon.describe(ctx->control->daemon.user, status);
 }
 
-static void
-send_daemon_status(const struct control_ctx *ctx)
+void
+control_daemon_status(const struct control_ctx *ctx)
 {
 	Plug__DaemonStatus status = PLUG__DAEMON_STATUS__INIT;
 	Plug__BadPlugin bads[BAD_AT_A_TIME], *bad_list[BAD_AT_A_TIME];
@@ -177,116 +189,7 @@ send_daemon_status(const struct control_ctx *ctx)
 	}
 	response.body_case = PLUG__RESPONSE__BODY_DAEMON;
 	response.daemon = &status;
-	if (control_send(ctx->client, ctx->id, &response) == PLUG_ETOOLARGE)
+	if (control_answer(ctx->client, ctx->id, &response) == PLUG_ETOOLARGE)
 		answer_request(ctx->client, ctx->id, PLUG_ETOOLARGE,
 			       "the status does not fit into one message");
-}
-
-static void
-fill_calls(const struct control_ctx *ctx, Plug__PluginStatus *status, struct plugin *plugin,
-	   struct crash_call *calls, Plug__CallInFlight *messages, Plug__CallInFlight **list)
-{
-	struct host *host = ctx->control->host;
-	size_t count = plugin->instance
-			       ? host->ops->describe_calls(host->ops_user, plugin->instance, calls,
-							   CRASH_CALLS)
-			       : 0;
-
-	status->calls = list;
-	for (size_t i = 0; i < count && i < CRASH_CALLS; i++) {
-		plug__call_in_flight__init(&messages[i]);
-		messages[i].id = calls[i].id;
-		messages[i].method = calls[i].method;
-		messages[i].age_ms = calls[i].age_ms;
-		messages[i].hung = calls[i].hung;
-		list[status->n_calls++] = &messages[i];
-	}
-}
-
-static char **
-config_lines(const struct spec *spec, struct arena *arena)
-{
-	char **lines = arena_array(arena, spec->config_count + 1, sizeof(*lines));
-
-	for (size_t i = 0; lines && i < spec->config_count; i++) {
-		const struct spec_config *config = &spec->config[i];
-
-		lines[i] = arena_printf(arena, "%s = %s  (%s)", config->key, config->shown,
-					config->origin);
-		if (!lines[i])
-			return NULL;
-	}
-	return lines;
-}
-
-static const char *
-restart_word(enum restart_policy policy)
-{
-	static const char *const words[] = {[RESTART_ALWAYS] = "always",
-					    [RESTART_ON_FAILURE] = "on-failure",
-					    [RESTART_NEVER] = "never"};
-
-	return words[policy];
-}
-
-static void
-fill_plugin(Plug__PluginStatus *status, const struct control_ctx *ctx, const struct plugin *plugin,
-	    char *next, size_t next_size)
-{
-	struct plugin *waits_for =
-		plugin->start_wanted ? registry_waits_for(ctx->control->registry, plugin) : NULL;
-	uint64_t now = clock_mono_ms();
-
-	plugin_next_text(plugin, next, next_size);
-	if (waits_for)
-		snprintf(next, next_size, "starts when %s is ready", plugin_name(waits_for));
-	status->why = (char *)plugin->why;
-	status->next = next;
-	status->path = (char *)plugin->spec->path;
-	status->restart_policy = (char *)restart_word(plugin->spec->restart);
-	status->failures = plugin->backoff.failures;
-	status->failure_limit = plugin->backoff.max_failures;
-	if (plugin->slot == SS_BACKOFF && plugin->retry_at_ms > now)
-		status->retry_in_ms = plugin->retry_at_ms - now;
-	status->queued = plugin->queued;
-	status->autostart = plugin->spec->autostart;
-	if (plugin->instance) {
-		status->sdk = plugin->instance->sdk;
-		status->protocol = session_protocol(plugin->instance->session);
-	}
-}
-
-void
-control_status(const struct control_ctx *ctx, const Plug__StatusRequest *request)
-{
-	Plug__PluginStatus status = PLUG__PLUGIN_STATUS__INIT;
-	Plug__PluginLine line;
-	Plug__Response response = PLUG__RESPONSE__INIT;
-	Plug__CallInFlight messages[CRASH_CALLS], *list[CRASH_CALLS];
-	struct crash_call calls[CRASH_CALLS];
-	struct plugin *plugin;
-	struct arena arena;
-	char next[192];
-
-	if (!*plug_str(request->name)) {
-		send_daemon_status(ctx);
-		return;
-	}
-	plugin = control_plugin(ctx, request->name);
-	if (!plugin)
-		return;
-	arena_init(&arena, 256 * 1024);
-	control_fill_line(&line, plugin);
-	status.line = &line;
-	fill_plugin(&status, ctx, plugin, next, sizeof(next));
-	fill_calls(ctx, &status, plugin, calls, messages, list);
-	status.effective_config = config_lines(plugin->spec, &arena);
-	status.n_effective_config = status.effective_config ? plugin->spec->config_count : 0;
-	response.body_case = PLUG__RESPONSE__BODY_PLUGIN;
-	response.plugin = &status;
-	if (control_send(ctx->client, ctx->id, &response) == PLUG_ETOOLARGE) {
-		status.n_effective_config = 0; /* info shows the rest in parts */
-		control_send(ctx->client, ctx->id, &response);
-	}
-	arena_fini(&arena);
 }

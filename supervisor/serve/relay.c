@@ -17,30 +17,46 @@ on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	router_on_deadline(w->data);
 }
 
-plug_err
-relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call, struct relay **ret)
+struct relay *
+relay_make(struct router *router, struct plugin *plugin, uint64_t id, const char *method,
+	   const char *content_type)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
 
 	if (!relay)
-		return PLUG_ENOMEM;
-	relay->content_type = strdup(plug_str(call->content_type));
-	relay->id = ++router->last_id;
+		return NULL;
+	relay->content_type = strdup(content_type);
+	relay->id = id;
 	if (!relay->content_type || !idmap_put(&router->by_id, relay->id, relay)) {
 		free(relay->content_type);
 		free(relay);
-		return PLUG_ENOMEM;
+		return NULL;
 	}
-	utf8_clean(relay->content_type, strlen(relay->content_type));
 	relay->router = router;
 	relay->plugin = plugin;
-	snprintf(relay->method, sizeof(relay->method), "%s", plug_str(call->method));
-	relay->started_ns = clock_mono_ns();
+	snprintf(relay->method, sizeof(relay->method), "%s", method);
 	list_append(&plugin->incoming, &relay->node);
 	list_init(&relay->ticket.node);
 	list_init(&relay->parts);
+	list_init(&relay->kept_node);
 	ev_timer_init(&relay->deadline_w, on_deadline, 0., 0.);
 	relay->deadline_w.data = relay;
+	return relay;
+}
+
+plug_err
+relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call, struct relay **ret)
+{
+	struct relay *relay = relay_make(router, plugin, ++router->last_id, plug_str(call->method),
+					 plug_str(call->content_type));
+
+	if (!relay)
+		return PLUG_ENOMEM;
+	utf8_clean(relay->content_type, strlen(relay->content_type));
+	relay->replayed = call->again;
+	relay->died_channel = call->died_channel;
+	relay->died_number = call->died_number;
+	relay->started_ns = clock_mono_ns();
 	*ret = relay;
 	return PLUG_OK;
 }
@@ -52,6 +68,8 @@ detach(struct relay *relay)
 	if (relay->state == RELAY_QUEUED)
 		relay->plugin->queued--;
 	list_remove(&relay->node);
+	if (relay->plugin->trial == relay)
+		relay->plugin->trial = NULL;
 	if (relay->state == RELAY_SENT) {
 		relay->instance->in_flight--;
 		instance_call_ended(relay->instance);
@@ -72,8 +90,8 @@ relay_free(struct relay *relay)
 	free(relay);
 }
 
-static struct relay_part *
-add_part(struct relay *relay, size_t capacity)
+struct relay_part *
+relay_add_empty_part(struct relay *relay, size_t capacity)
 {
 	struct relay_part *part = malloc(sizeof(*part) + capacity);
 
@@ -94,9 +112,10 @@ part_for(struct relay *relay, size_t size)
 	struct relay_part *last;
 
 	if (list_empty(&relay->parts))
-		return add_part(relay, size < PLUG_CHUNK_BYTES ? size : PLUG_CHUNK_BYTES);
+		return relay_add_empty_part(relay,
+					    size < PLUG_CHUNK_BYTES ? size : PLUG_CHUNK_BYTES);
 	last = LIST_ENTRY(relay->parts.prev, struct relay_part, node);
-	return last->size < last->capacity ? last : add_part(relay, PLUG_CHUNK_BYTES);
+	return last->size < last->capacity ? last : relay_add_empty_part(relay, PLUG_CHUNK_BYTES);
 }
 
 plug_err
@@ -125,14 +144,43 @@ relay_add_part(struct relay *relay, const void *data, size_t size, uint64_t limi
 	return PLUG_OK;
 }
 
+static uint64_t *
+counter_of(struct relay *relay)
+{
+	struct router *router = relay->router;
+
+	return list_empty(&relay->kept_node) ? &router->held_bytes : &router->kept_bytes;
+}
+
 void
 relay_drop_parts(struct relay *relay)
 {
+	uint64_t *counter = counter_of(relay);
+
 	LIST_FOREACH_SAFE (part, &relay->parts, struct relay_part, node) {
-		relay->router->held_bytes -= sizeof(*part) + part->capacity;
+		*counter -= sizeof(*part) + part->capacity;
 		list_remove(&part->node);
 		free(part);
 	}
+	list_remove(&relay->kept_node);
+}
+
+void
+relay_keep_parts(struct relay *relay)
+{
+	struct router *router = relay->router;
+
+	if (!relay->has_user) {
+		relay_drop_parts(relay);
+		return;
+	}
+	if (!list_empty(&relay->kept_node))
+		return;
+	LIST_FOREACH (part, &relay->parts, struct relay_part, node) {
+		router->held_bytes -= sizeof(*part) + part->capacity;
+		router->kept_bytes += sizeof(*part) + part->capacity;
+	}
+	list_append(&router->kept, &relay->kept_node);
 }
 
 void
@@ -152,6 +200,12 @@ relay_age_ms(const struct relay *relay)
 	if (relay->state == RELAY_SENT)
 		return clock_mono_ms() - relay->sent_ms;
 	return (clock_mono_ns() - relay->started_ns) / 1000000u;
+}
+
+bool
+relay_is_awaited(const struct relay *relay)
+{
+	return relay->ticket.client || relay->on_outcome;
 }
 
 /* ---- to the plugin ---- */
@@ -234,7 +288,12 @@ relay_answer(struct relay *relay, plug_err outcome, const char *message)
 	Plug__Reply reply = PLUG__REPLY__INIT;
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
 	struct client *client = relay->ticket.client;
+	relay_outcome *on_outcome = relay->on_outcome;
 
+	if (on_outcome) {
+		relay->on_outcome = NULL;
+		on_outcome(relay, outcome, message ? message : plug_err_text(outcome));
+	}
 	if (!client)
 		return;
 	stats_count(&relay->plugin->stats, relay->method, outcome,

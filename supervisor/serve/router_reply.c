@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "serve/router_private.h"
+#include "serve/suspects.h"
 
 #define CREDIT_BYTES (PLUG_WINDOW_BYTES / 4)
 
@@ -70,9 +71,13 @@ complete(struct relay *relay, const char *message)
 {
 	struct plugin *plugin = relay->plugin;
 
+	if (relay->suspect)
+		suspects_answered(relay);
 	if (relay->ticket.client)
 		stats_count(&plugin->stats, relay->method, relay->outcome,
 			    (clock_mono_ns() - relay->started_ns) / 1000u, message);
+	else
+		relay_answer(relay, relay->outcome, message);
 	relay_free(relay);
 	router_dispatch(plugin);
 }
@@ -80,8 +85,12 @@ complete(struct relay *relay, const char *message)
 static void
 on_reply(struct relay *relay, const Plug__Envelope *env)
 {
-	const Plug__Reply *reply = env->reply;
+	Plug__Reply *reply = env->reply;
 
+	/* A process that has begun to stop refuses calls, with what would be no lie of a first try.
+	 */
+	if (reply->outcome == PLUG_EUNAVAILABLE || reply->outcome == PLUG_EOVERLOADED)
+		reply->outcome = router_outcome((plug_err)reply->outcome, relay->replayed);
 	/* What is no text would make a client's protobuf refuse the whole message. */
 	utf8_clean(reply->message, strlen(reply->message));
 	utf8_clean(reply->content_type, strlen(reply->content_type));
@@ -122,6 +131,8 @@ router_on_reply(struct router *router, struct instance *in, const Plug__Envelope
 	const struct instance_method *method;
 	size_t payload;
 
+	if (instance_was_replaced(in) && (!relay || relay->instance != in))
+		return; /* of a call that another process has by now */
 	if (!relay || relay->state != RELAY_SENT || relay->instance != in) {
 		instance_violation(in, PLUG_EPROTO, "an answer to a call that it does not have");
 		return;
@@ -137,6 +148,7 @@ router_on_reply(struct router *router, struct instance *in, const Plug__Envelope
 		instance_violation(in, PLUG_EPROTO, "more than 48 KiB of payload in one message");
 		return;
 	}
+	in->answers++;
 	relay->ahead += payload;
 	if (relay->ahead > PLUG_WINDOW_BYTES + PLUG_CHUNK_BYTES) {
 		instance_violation(in, PLUG_EPROTO,
@@ -163,10 +175,11 @@ router_on_ready(struct router *router, struct instance *in)
 }
 
 void
-router_on_abandon(struct router *router, struct plugin *plugin, const char *why)
+router_on_abandon(struct router *router, struct plugin *plugin)
 {
 	(void)router;
-	(void)why;
+	LIST_FOREACH_SAFE (relay, &plugin->suspects, struct relay, node)
+		router_finish_unavailable(relay);
 	LIST_FOREACH_SAFE (relay, &plugin->queue, struct relay, node)
 		router_finish_unavailable(relay);
 }
@@ -174,52 +187,95 @@ router_on_abandon(struct router *router, struct plugin *plugin, const char *why)
 void
 router_on_forget(struct router *router, struct plugin *plugin)
 {
-	router_on_abandon(router, plugin, NULL);
+	router_on_abandon(router, plugin);
 	LIST_FOREACH_SAFE (relay, &plugin->incoming, struct relay, node)
 		router_finish(relay, PLUG_EUNAVAILABLE,
 			      "%s is gone: its folder was removed, or plugd ends",
 			      plugin_name(plugin));
 }
 
-/* May it be sent once more?  It was delivered, so only if twice does no harm, and if nothing of an
- * answer was seen. */
-static bool
-may_replay(const struct relay *relay)
+/* It was delivered, so only if twice does no harm, and if nothing of an answer was seen. */
+bool
+router_may_replay(const struct relay *relay)
 {
-	return relay->idempotent && !relay->replayed && !relay->answering && relay->ticket.client &&
-	       !list_empty(&relay->parts);
+	return relay->idempotent && !relay->replayed && !relay->answering && !relay->condemned &&
+	       relay->ticket.client && !list_empty(&relay->parts);
 }
 
 void
-router_on_gone(struct router *router, struct instance *in)
+router_requeue(struct plugin *plugin, struct list *relays)
+{
+	list_splice(relays, &plugin->queue);
+	list_splice(&plugin->queue, relays);
+}
+
+static void
+queue_replays(struct instance *in)
 {
 	struct plugin *plugin = in->plugin;
 	struct list replays = LIST_INIT(replays);
 
-	(void)router;
 	LIST_FOREACH_SAFE (relay, &in->calls, struct relay, node) {
-		if (may_replay(relay)) {
-			list_remove(&relay->node);
-			in->in_flight--;
-			relay->state = RELAY_QUEUED;
-			relay->instance = NULL;
-			relay->replayed = true;
-			plugin->queued++;
-			list_append(&replays, &relay->node);
+		if (!router_may_replay(relay))
 			continue;
-		}
-		relay_answer(relay, PLUG_EGONE,
-			     plugin->why[0] ? plugin->why : "the process was stopped");
-		relay_free(relay);
+		list_remove(&relay->node);
+		in->in_flight--;
+		relay->state = RELAY_QUEUED;
+		relay->instance = NULL;
+		relay->replayed = true;
+		plugin->queued++;
+		if (plugin->trial == relay)
+			plugin->trial = NULL;
+		list_append(relay->suspect ? &plugin->suspects : &replays, &relay->node);
 	}
-	/* Older than everything that waits: they go first. */
-	list_splice(&replays, &plugin->queue);
-	list_splice(&plugin->queue, &replays);
+	router_requeue(plugin, &replays);
+}
+
+/* What is still there may be answered yet, with the last that it sent. */
+void
+router_on_replaced(struct router *router, struct instance *in)
+{
+	if (in->exited)
+		return; /* very soon, and surely */
+	suspects_before_death(router, in);
+	queue_replays(in);
+}
+
+static void
+end_gone(struct relay *relay, const char *why)
+{
+	char text[800];
+
+	snprintf(text, sizeof(text), "%s%s", *why ? why : "the process was stopped",
+		 relay->condemned ? "; it was executing at two deaths in a row, and is refused for "
+				    "ten minutes"
+				  : "");
+	relay_answer(relay, PLUG_EGONE, text);
+	relay_free(relay);
+}
+
+void
+router_on_ended(struct router *router, struct instance *in)
+{
+	suspects_after_death(router, in);
+	queue_replays(in);
+	router_dispatch(in->plugin); /* another process may be there */
+}
+
+void
+router_on_gone(struct router *router, struct instance *in, const char *why)
+{
+	(void)router;
+	LIST_FOREACH_SAFE (relay, &in->calls, struct relay, node)
+		end_gone(relay, why);
+	router_dispatch(in->plugin); /* what was tried there is over */
 }
 
 size_t
 router_describe_calls(struct instance *in, struct crash_call *calls, size_t max)
 {
+	struct plug_vitals vitals;
+	bool known = instance_vitals(in, &vitals);
 	size_t count = 0;
 
 	LIST_FOREACH (relay, &in->calls, struct relay, node) {
@@ -229,6 +285,7 @@ router_describe_calls(struct instance *in, struct crash_call *calls, size_t max)
 			call->id = relay->id;
 			call->age_ms = relay_age_ms(relay);
 			call->hung = relay->hung;
+			call->executing = !known || suspects_executes(&vitals, relay->id);
 			snprintf(call->method, sizeof(call->method), "%s", relay->method);
 		}
 		count++;

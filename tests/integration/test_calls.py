@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import select
 import signal
 
 import pytest
@@ -146,6 +148,31 @@ def test_overloaded(site):
         assert not set(served) & set(refused)
 
 
+def test_payload_that_waits_is_shared(site):
+    """A client that sends most of many calls and never the rest leaves room for others."""
+    MiB = 1 << 20
+    site.actor()
+    site.configure({"limits": {"call_bytes": "1MiB", "calls_per_client": 64}})
+    site.start()
+    site.ready()
+    piece = b"x" * 49152
+    with wire.Client(site) as greedy, wire.Client(site) as modest:
+        refused, message = None, ""
+        while refused is None:
+            number = greedy.next_id()
+            greedy.send(number, call=wire.pb.Call(plugin="actor", method="sink", payload=piece, more=True))
+            for _ in range(MiB // len(piece) - 1):
+                greedy.send(number, chunk=wire.pb.Chunk(data=piece))
+            if select.select([greedy.sock], [], [], 0.05)[0]:
+                reply = greedy.receive("reply").reply
+                refused, message = reply.outcome, reply.message
+        assert refused == wire.EOVERLOADED
+        waiting, own = (int(n) for n in re.findall(r"(\d+)", message)[:2])
+        assert 7 * MiB < own <= waiting <= 8.2 * MiB, message
+        for _ in range(3):
+            assert modest.call("actor", "sink", piece)[0] == wire.OK
+
+
 def test_too_many_calls_of_one_client(site):
     site.actor()
     site.configure({"limits": {"calls_per_client": 2}})
@@ -225,6 +252,33 @@ def test_idempotent_is_not_replayed_twice(site):
         second = client.start_call("actor", "die", b'{"signal": 9}')
         assert client.finish_call(second)[0] == wire.EGONE
     assert recorded(site) == ["1 x", "2 x"]
+
+
+def test_what_cannot_be_replayed_may_have_been_executed(site):
+    """Nothing that says "never started" is true of it."""
+    site.actor(run={"restart": "never"})
+    site.start()
+    site.ready()
+    with wire.Client(site) as client:
+        outcome, message, _, _ = client.call("actor", "record-twice", record(site, "x", die=1))
+        assert outcome == wire.EGONE
+        assert "could not be sent once more: actor is stopped" in message
+    assert recorded(site) == ["1 x"]
+
+
+def test_a_caller_s_second_try_may_have_been_executed(actor):
+    def second_try(plugin, method):
+        number = client.next_id()
+        client.send(number, call=wire.pb.Call(plugin=plugin, method=method, again=True))
+        return client.finish_call(number)[0]
+
+    with wire.Client(actor) as client:
+        assert second_try("actor", "echo") == wire.OK
+        assert second_try("actor", "nothing") == wire.EGONE
+        assert second_try("nobody", "echo") == wire.EGONE
+        actor.ok("stop", "actor")
+        assert second_try("actor", "echo") == wire.EGONE
+        assert client.call("actor", "echo")[0] == wire.EUNAVAILABLE
 
 
 def test_non_idempotent_is_never_replayed(actor):

@@ -1,6 +1,7 @@
 """What a plugin's process is given, and what it is not."""
 
 import os
+import resource
 import signal
 
 import pytest
@@ -38,8 +39,8 @@ def test_descriptors_of_a_program_that_opens_none(site):
     while procs.status(pid).get("Name") != "sleep":
         assert procs.alive(pid)
     found = procs.descriptors(pid)
-    assert sorted(found) == [0, 1, 2, 3]
-    assert "plug-vitals" in found[3]
+    assert sorted(found) == [0, 1, 2, 3, 4]
+    assert "plug-vitals" in found[3] and found[4].startswith("socket:")
     site.ok("stop", "cat")
 
 
@@ -97,6 +98,18 @@ def test_the_manifest_overrides_plugds_environment(site):
     site.start(env={"SHARED": "of plugd"})
     raw = procs.read(site.ready()["pid"], "environ").split(b"\0")
     assert [item for item in raw if item.startswith(b"SHARED=")] == [b"SHARED=of the manifest"]
+
+
+@pytest.mark.parametrize("run, expected", [
+    ({}, "50"),
+    ({"spin_us": 0}, "0"),
+    ({"spin_us": 7, "env": {"PLUG_SPIN_US": "9"}}, "9"),
+])
+def test_how_long_it_looks_for_calls(site, run, expected):
+    site.actor("actor", run=run)
+    site.start()
+    raw = procs.read(site.ready()["pid"], "environ").split(b"\0")
+    assert [item for item in raw if item.startswith(b"PLUG_SPIN_US=")] == [f"PLUG_SPIN_US={expected}".encode()]
 
 
 def test_tokens_are_of_one_generation(site):
@@ -160,12 +173,12 @@ def test_relative_programs_and_arguments(site):
     folder = site.plugins / "here"
     folder.mkdir()
     os.symlink(build.ACTOR, folder / "program")
-    site.manifest("here", '{"plugin": "here", "version": "3.0.0", "type": "memory", '
-                          '"exec": ["./program", "--version", "3.0.0", "--contract", "memory"]}\n')
+    site.manifest("here", '{"plugin": "here", "version": "3.0.0", "type": "feature", '
+                          '"exec": ["./program", "--version", "3.0.0", "--contract", "feature"]}\n')
     site.start()
     pid = site.ready("here")["pid"]
     argv = procs.read(pid, "cmdline").split(b"\0")[:-1]
-    assert argv[1:] == [b"--version", b"3.0.0", b"--contract", b"memory"]
+    assert argv[1:] == [b"--version", b"3.0.0", b"--contract", b"feature"]
     with wire.Client(site) as client:
         assert client.call("here", "echo")[0] == wire.OK
 
@@ -176,3 +189,11 @@ def test_a_program_found_in_path(site):
     assert site.ok("start", "--no-wait", "found")
     site.event("started", "found", "/sleep")
     site.ok("stop", "found")
+
+
+def test_few_descriptors(site):
+    """A hard limit of 64 is enough for a plugin."""
+    site.actor()
+    site.start(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
+    site.ready()
+    assert site.call("actor", "echo", {"n": 1}) == {"n": 1}

@@ -98,6 +98,29 @@ def test_a_bad_value_in_the_file(site):
     assert "plugd.yaml:4:" in done.err and "64" in done.err
 
 
+def test_check_shows_the_line(site):
+    """As a compiler does; not where it may be a secret."""
+    site.actor(config=SCHEMA)
+    site.configure("plugins:\n  actor:\n    config:\n      batch: 1000\n      token: [hunter2]\n      tokn: hunter2\n")
+    done = site.run("--check")
+    assert done.status == 1
+    assert "\n    4 |       batch: 1000\n      |              ^\n" in done.err
+    assert "    5 |       token:  ***\n" in done.err and "    6 |       tokn: ***\n" in done.err
+    assert 'did you mean "token"?' in done.err
+    assert "hunter2" not in done.err + done.out
+    site.manifest("bad", "plugin: bad\nversion: 1.0\ntipe: model\n")
+    site.configure("")
+    done = site.run("--check")
+    assert "    3 | tipe: model\n      | ^\n" in done.err
+    site.manifest("bad", (site.plugins / "actor" / "plugin.yaml").read_text())
+    done = site.run("--check")
+    assert done.status == 1 and "is taken by" in done.err
+    assert "actor/plugin.yaml:2:12: note: the one that stays in force is here\n    2 |  \"plugin\": \"actor\"" in done.err
+    site.configure("limits:\n  clients: no\n")
+    done = site.run("--check")
+    assert done.status == 1 and "    2 |   clients: no\n      |            ^\n" in done.err
+
+
 def test_a_required_value_that_nobody_sets(site):
     site.actor(config={"path": {"type": "string", "required": True}})
     site.actor("other")
@@ -144,6 +167,68 @@ def test_a_rejected_secret_is_not_shown(site):
     done = site.ctl("start", "--set", "token=hunter2hunter2", "actor")
     assert done.status != 0
     assert "hunter2" not in done.err + done.out + site.log_text()
+
+
+def test_a_secret_is_in_a_file(site, tmp_path):
+    """Named by plugd.yaml or by a variable; a link, as orchestrators use them; read anew by a reload."""
+    secret, key = "s3cr3t-in-a-file", tmp_path / "key"
+    (tmp_path / "data").write_text(secret + "\n")
+    key.symlink_to(tmp_path / "data")
+    site.actor(config=SCHEMA)
+    site.configure({"plugins": {"actor": {"config": {"token": {"file": str(key)}}}}})
+    site.start()
+    site.ready()
+    assert effective(site, "token") == {"token": secret}
+    assert str(key) in origin(site, "token")["origin"] and origin(site, "token")["value"] == "***"
+    (tmp_path / "data").write_text("another\n")
+    site.ok("reload", "actor")
+    assert effective(site, "token") == {"token": "another"}
+    key.unlink()
+    done = site.ctl("reload", "actor")
+    assert done.status == 1 and "No such file" in done.err and "plugd.yaml:" in done.err
+    assert effective(site, "token") == {"token": "another"}
+    site.stop()
+    site.configure("")
+    site.start(env={"PLUGD_ACTOR_TOKEN_FILE": str(tmp_path / "data")})
+    site.ready()
+    assert effective(site, "token") == {"token": "another"}
+    assert secret not in site.log_text()
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_value_in_a_file_is_read_by_reread(site, tmp_path, runs):
+    """Though nothing else of the plugin has changed."""
+    file = tmp_path / "key"
+    file.write_text("one\n")
+    site.actor(config=SCHEMA, run={"autostart": runs})
+    site.configure({"plugins": {"actor": {"config": {"token": {"file": str(file)}}}}})
+    site.start()
+    if runs:
+        site.ready()
+    file.write_text("two\n")
+    site.ok("reread")
+    site.ok("restart", "actor")
+    assert effective(site, "token") == {"token": "two"}
+
+
+def test_a_value_in_a_file_goes_over_an_upgrade(site, tmp_path):
+    """As it was read: the file may be gone, or be another one, by then; so for a change of other values."""
+    file = tmp_path / "key"
+    file.write_text("one\n")
+    site.actor(config=SCHEMA)
+    site.configure({"plugins": {"actor": {"config": {"token": {"file": str(file)}}}}})
+    site.start()
+    site.ready()
+    file.unlink()
+    site.ok("upgrade", "--daemon")
+    site.ok("restart", "actor")
+    assert effective(site, "token") == {"token": "one"}
+    file.write_text("two\n")
+    site.ok("upgrade", "--daemon")
+    site.ok("config", "set", "actor", "batch=9")
+    assert effective(site, "batch", "token") == {"batch": 9, "token": "one"}
+    site.ok("reload", "actor")
+    assert effective(site, "token") == {"token": "two"}
 
 
 def test_a_secret_of_the_environment_stays_with_plugd(site):

@@ -130,6 +130,34 @@ def test_a_plugin_that_dies_takes_its_family_along(one):
     assert one.word("two") == "ready"
 
 
+HIDES = """
+def answer(rogue, env):
+    hidden = subprocess.Popen(
+        ["/usr/bin/env", "-i", "/bin/sh", "-c",
+         "while kill -0 %d 2>/dev/null && [ ! -e %s ]; do :; done; exec /usr/bin/env PLUG_TOKEN=%s sleep 3600"
+         % (os.getpid(), env.call.payload.decode(), os.environ["PLUG_TOKEN"])],
+        start_new_session=True, stdout=subprocess.DEVNULL)
+    rogue.reply(env.id, b"%d" % hidden.pid)
+import subprocess
+Rogue(["hide"]).start().serve(answer)
+"""
+
+
+def test_what_cannot_be_told_when_its_plugin_dies_is_found_later(rung):
+    """In the middle of an execve() a process has no environment; this one has none until a moment after the death."""
+    rung.script("one", HIDES)
+    rung.start(preexec=rung.rung)
+    pid = rung.ready("one")["pid"]
+    gate = rung.root / "gate"
+    with wire.Client(rung) as client:
+        hidden = rung.watch(int(client.call("one", "hide", str(gate).encode())[2]))
+    with procs.Watched(pid) as plugin:
+        plugin.kill()
+    gate.touch()
+    assert hidden.gone(build.seconds(10))
+    rung.ready("one", generation=2)
+
+
 def test_a_plugin_that_is_stopped_takes_its_family_along(one):
     left, of_another = stray(one, "one"), stray(one, "two")
     one.ok("stop", "one")
@@ -168,6 +196,20 @@ def test_crashed_processes_are_reaped(site):
     no_child_is_left((site.pid,), {site.ready(generation=6)["pid"]})
 
 
+def test_processes_that_were_asked_to_end_are_reaped(site):
+    """Nobody waits for it, as for a crashed one, but it is soon."""
+    site.actor()
+    site.start()
+    for generation in range(1, 6):
+        assert site.ready(generation=generation)
+        site.ok("reload", "actor")
+    no_child_is_left((site.pid,), {site.ready(generation=6)["pid"]})
+    site.ok("restart", "actor")
+    no_child_is_left((site.pid,), {site.ready(generation=7)["pid"]})
+    site.ok("stop", "actor")
+    no_child_is_left((site.pid,), set())
+
+
 def test_a_plugin_killed_while_it_starts(site):
     site.actor("slow", "--start-wait", site.fifo("gate"))
     site.start()
@@ -190,6 +232,41 @@ def test_the_next_plugd_starts_clean(site):
     site.ready()
     assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
     assert len(list((site.runtime / "s").iterdir())) == 1
+
+
+def test_the_next_plugd_waits_for_the_end_of_the_last(family):
+    """Never two copies: while the guardian has not ended what the killed one left, no other starts anything."""
+    site = family
+    guardian = site.process
+    os.kill(guardian.pid, signal.SIGSTOP)
+    os.kill(site.pid, signal.SIGKILL)
+    assert site.watched[-1].gone(build.seconds(20))
+    site.notify.close()
+    site.spawn(preexec=site.rung)
+    try:
+        while "its guardian still ends its processes" not in site.log_text():
+            assert site.process.poll() is None, site.log_text()
+        assert len(site.log_text().split("started: plugd")) == 2, "only the first one has"
+        assert guardian.poll() is None
+    finally:
+        os.kill(guardian.pid, signal.SIGCONT)
+    assert guardian.wait(build.seconds(20)) == 128 + signal.SIGKILL
+    site.wait_said("READY=1")
+    site._events = None
+    site.__dict__.pop("pid", None)
+    all_gone(site, timeout=0)
+    site.ready("one")
+
+
+def test_the_next_plugd_does_not_wait_for_a_stranger(site):
+    """A lock that a living process holds is not waited for, whoever that is."""
+    site.actor()
+    site.start()
+    site.ready()
+    second = site.run()
+    assert second.status != 0 and f"another plugd with pid {site.pid}" in second.err
+    assert "its guardian" not in second.err
+    assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
 
 
 def test_clients_of_a_killed_plugd_notice(site):

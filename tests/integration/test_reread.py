@@ -2,12 +2,13 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 
 import pytest
 
-from plugtest import procs
+from plugtest import procs, wire
 
 
 def hangup(site):
@@ -86,7 +87,7 @@ def test_a_manifest_that_became_bad(site):
 @pytest.mark.parametrize("how", ["hangup", "reread"])
 def test_bad_settings_keep_the_old_ones(site, how):
     site.actor()
-    site.configure({"limits": {"clients": 50}})
+    site.configure({"limits": {"clients": 50}, "discovery": {"live": False}})
     site.start()
     site.ready()
     site.actor("new")
@@ -101,10 +102,30 @@ def test_bad_settings_keep_the_old_ones(site, how):
     assert "plugd.yaml:2:" in site.status()["config_error"]
     assert [one["name"] for one in site.ok("list")["plugins"]] == ["actor"], "nothing was read of the rest"
     assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
-    site.configure({"limits": {"clients": 60}})
+    site.configure({"limits": {"clients": 60}, "discovery": {"live": False}})
     reread(site)
     assert site.status()["config_error"] == ""
     site.ready("new")
+
+
+def test_what_cannot_be_used_is_told(site):
+    site.actor()
+    site.start()
+    site.ready()
+    done = site.ctl("reread")
+    assert done.status == 0 and done.err == ""
+    assert site.ok("reread") == {"reread": True, "bad": []}
+    site.actor("wrong")
+    manifest = site.plugins / "wrong" / "plugin.yaml"
+    manifest.write_text(manifest.read_text().replace("version", "verison"))
+    done = site.ctl("reread")
+    assert done.status == 0 and f"{manifest}:" in done.err and 'did you mean "version"' in done.err, done
+    assert "1 plugin or directory cannot be used" in done.err
+    bad = site.ok("reread")["bad"]
+    assert [one["path"] for one in bad] == [str(manifest)] and bad[0]["errors"], bad
+    shown = site.ctl("status").out
+    assert shown.count(str(manifest)) == len(bad[0]["errors"]) and all(error in shown for error in bad[0]["errors"]), shown
+    assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
 
 
 def test_settings_that_are_gone(site):
@@ -176,3 +197,28 @@ def test_many_hangups_at_once(site):
     site.wait_said("READY=1")
     assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
     assert procs.alive(pid) and site.status("actor")["generation"] == 1
+
+
+def test_what_cannot_be_looked_at_is_not_gone(site):
+    """plugd has no descriptor to spare: a folder that it cannot open, or a file, may well be there."""
+    for name in "abc":
+        site.actor(name)
+    site.start()
+    pids = {name: site.ready(name)["pid"] for name in "abc"}
+    guardian = site.process.pid
+    plugd = next(pid for pid in procs.all_pids() if (found := procs.stat(pid)) and found[1] == guardian)
+    soft, hard = resource.prlimit(plugd, resource.RLIMIT_NOFILE)
+    with wire.Client(site) as client:
+        for spare in range(8):
+            used = max(map(int, os.listdir(f"/proc/{plugd}/fd"))) + 1
+            resource.prlimit(plugd, resource.RLIMIT_NOFILE, (used + spare, hard))
+            act = wire.admin.ActRequest(action=wire.admin.ACTION_REREAD)
+            client.request(act=act)
+            resource.prlimit(plugd, resource.RLIMIT_NOFILE, (soft, hard))
+            for name, pid in pids.items():
+                assert client.call(name, "echo")[0] == wire.OK, (spare, name)
+                assert procs.alive(pid)
+    assert "Too many open files" in site.log_text()
+    shutil.rmtree(site.plugins / "b")  # and what is gone is
+    site.ok("reread")
+    site.event("removed", "b")

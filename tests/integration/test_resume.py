@@ -238,6 +238,30 @@ r.serve()
     assert procs.alive(site.status("byhand")["pid"])
 
 
+def test_hello_again(site):
+    """The connection was lost before WELCOME had come: another HELLO ends the wait for a resume."""
+    site.script("again", """
+r = Rogue()
+r.hello()
+r.expect("welcome")
+while True:
+    try:
+        r.reconnect()
+        r.hello()
+        welcome = r.receive()
+        break
+    except (Closed, OSError):
+        time.sleep(0.01)  # the old connection is not off plugd's hands yet
+assert welcome.welcome.limits.call_bytes > 0
+r.send(ready=pb.Ready())
+r.serve()
+""")
+    site.start()
+    site.ready("again")
+    site.event("resumed", "again")
+    assert site.call("again", "echo", {"n": 1}) == {"n": 1}
+
+
 def test_what_is_sent_twice_is_taken_once(site):
     """A plugin that sends again what plugd has already acknowledged."""
     site.script("twice", """

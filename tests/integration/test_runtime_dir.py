@@ -166,6 +166,18 @@ def test_the_state_directory(site):
     assert os.stat(state / "log").st_mode & 0o077 == 0
 
 
+def test_relative_directories_are_told_as_whole_paths(site):
+    """Whoever asks is somewhere else."""
+    site.actor()
+    site.argv = lambda *args: [str(build.PLUGD), *map(str, args)]
+    site.start("--runtime-dir", os.path.relpath(site.runtime), "--plugin-dir", os.path.relpath(site.plugins))
+    site.ready()
+    status = site.status()
+    assert status["state_dir"] == str(site.runtime / "state")
+    (told,) = status["plugin_dirs"]
+    assert os.path.isabs(told) and os.path.samefile(told, site.plugins)
+
+
 def test_a_state_directory_that_cannot_be(site):
     (site.root / "file").write_text("")
     refused(site, str(site.root / "file"), args=["--state-dir", site.root / "file"])

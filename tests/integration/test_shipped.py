@@ -73,13 +73,16 @@ def test_gpt2_is_cancelled(shipped):
     if not (GPT2 / "gpt2-plugin").exists():
         pytest.skip("gpt2 is not built here")
     shipped.ready("gpt2", timeout=60)
+    outcomes = []
     with wire.Client(shipped, timeout=60) as client:
-        number = client.start_call("gpt2", "generate", b'{"prompt": "A", "max_tokens": 100000, "temperature": 1}')
-        client.receive("reply")
-        client.send(number, cancel=wire.pb.Cancel(reason=wire.ECANCELLED))
-        while (env := client.receive("reply")).reply.partial:
-            pass
-        assert env.reply.outcome != wire.OK
+        while len(outcomes) < 50 and wire.ECANCELLED not in outcomes:  # its context is full after a moment
+            number = client.start_call("gpt2", "generate", b'{"prompt": "A", "max_tokens": 100000, "temperature": 1}')
+            client.receive("reply")
+            client.send(number, cancel=wire.pb.Cancel(reason=wire.ECANCELLED))
+            while (env := client.receive("reply")).reply.partial:
+                pass
+            outcomes.append(env.reply.outcome)
+        assert outcomes[-1] == wire.ECANCELLED and set(outcomes[:-1]) <= {wire.OK}
         assert client.call("gpt2", "info")[0] == wire.OK
 
 

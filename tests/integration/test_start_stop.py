@@ -135,6 +135,52 @@ def test_refused_for_a_method_that_is_no_stream(site):
     refused(site, "actor", "stream")
 
 
+CONTRACTS = {
+    "model": (["generate"], "answers a prompt"),
+    "device": (["devices"], "lists its devices"),
+    "provider": (["models", "complete"], "lists the models"),
+    "optimization": (["info", "apply", "benchmark"], "says what it does"),
+    "memory": (["append", "recall", "clear"], "adds to a conversation"),
+    "gateway": (["status"], "says where it listens"),
+}
+
+
+def test_refused_for_what_its_type_requires(site):
+    """Without the first, without the last, and with all of them."""
+    for kind, (methods, _) in CONTRACTS.items():
+        offers = [word for method in methods for word in ("--offer", method)]
+        site.actor(f"{kind}-none", "--contract", kind, type=kind)
+        site.actor(f"{kind}-short", "--contract", kind, *offers[:-2], type=kind)
+        site.actor(f"{kind}-whole", "--contract", kind, *offers, type=kind)
+    for kind in ("interface", "feature"):
+        site.actor(f"{kind}-free", "--contract", kind, type=kind)
+    site.start()
+    for kind, (methods, help) in CONTRACTS.items():
+        refused(site, f"{kind}-none", f'"{methods[0]}"', help, f"the type {kind}", "offers echo, sink", "26 in all")
+        refused(site, f"{kind}-short", f'"{methods[-1]}"', f"the type {kind}")
+        site.ready(f"{kind}-whole")
+    for kind in ("interface", "feature"):
+        site.ready(f"{kind}-free")
+
+
+def test_a_model_that_declares_another_task(site):
+    """It need not generate; but saying it in HELLO alone is not enough, and declaring it is a promise, too."""
+    model = {"type": "model"}
+    site.actor("embeds", "--contract", "model", "--offer", "embed", methods={"embed": {}}, **model)
+    site.actor("says", "--contract", "model", "--offer", "embed", **model)
+    site.actor("lies", "--contract", "model", methods={"embed": {}}, **model)
+    site.start()
+    site.ready("embeds")
+    refused(site, "says", '"generate"', '"embed"')
+    refused(site, "lies", '"embed"', "does not offer")
+
+
+def test_a_method_with_another_name(site):
+    site.actor(methods={"ecoh": {}})
+    site.start()
+    refused(site, "actor", '"ecoh"', 'did you mean "echo"?', "plugin.yaml")
+
+
 def test_refused_for_its_token(site):
     site.script("thief", "r = Rogue(); r.hello(token=b'0' * 16); say(r.expect('refused').refused.message)")
     site.start()
@@ -245,21 +291,6 @@ def test_stop_goes_to_sigkill(site):
         assert site.ok("stop", "deaf")["results"][0]["state"] == "stopped"
         assert watched.gone(0)
     site.event("killed", "deaf", pid=pid)
-
-
-def test_a_stopped_process_is_noticed(site):
-    """SIGSTOP: its ticks stop, PING finds nobody, it is killed and replaced."""
-    site.actor()
-    site.start()
-    pid = site.ready(generation=1)["pid"]
-    with procs.Watched(pid) as watched, wire.Client(site) as client:
-        number = client.start_call("actor", "freeze")
-        event = site.event("hung", "actor", "SIGSTOP", pid=pid)
-        assert "no sign of life" in event["detail"]
-        assert client.finish_call(number)[0] == wire.EGONE
-        assert watched.gone(build.seconds(5))
-    site.ready(generation=2)
-    assert site.call("actor", "echo", {}) == {}
 
 
 def test_a_stopped_process_can_be_stopped_by_an_operator(site):

@@ -60,13 +60,17 @@ def test_protocol_outcomes():
 def test_lifecycle_names_every_state():
     page = (ROOT / "docs/lifecycle.md").read_text()
     header = (ROOT / "supervisor/core/lifecycle.h").read_text()
-    for kind in ("PROCESS", "SLOT"):
+    for kind, count in (("PROCESS", 9), ("SLOT", 8)):
         table = header.split(f"LC_{kind}_STATE_MAP(X)")[1].split("#define")[0]
         states = re.findall(r'X\((\w+), "(\w+)"', table)
-        assert len(states) == 8
+        assert len(states) == count
         for state, word in states:
             assert state in page, state
             assert word in ("gone", "stopped") or f"`{word}`" in page, word
+    states = re.findall(r'X\((\w+), "', header.split("LC_RELOAD_STATE_MAP(X)")[1].split("#define")[0])
+    assert len(states) == 6
+    for state in states:
+        assert state in page, state
 
 
 def test_packages_of_the_readme_are_the_quickstart_s():

@@ -10,29 +10,44 @@ from lint_support import ROOT, files, includes, sources
 ALLOWED = {
     "proto": set(),
     "sdk/include": {"proto"},
-    "sdk/plugin": {"proto", "sdk/include"},
-    "sdk/client": {"proto", "sdk/include"},
+    "sdk/shared": {"proto", "sdk/include"},
+    "sdk/plugin": {"proto", "sdk/include", "sdk/shared"},
+    "sdk/client": {"proto", "sdk/include", "sdk/shared"},
     "supervisor/base": {"proto"},
+    "supervisor/state": {"proto", "supervisor/base"},
     "supervisor/core": {"proto", "supervisor/base"},
     "supervisor/os": {"proto", "supervisor/base", "supervisor/core"},
-    "supervisor/ipc": {"proto", "supervisor/base", "supervisor/core"},
+    "supervisor/store": {"proto", "supervisor/base", "supervisor/core", "supervisor/os"},
+    "supervisor/ipc": {"proto", "supervisor/base", "supervisor/state", "supervisor/core"},
     "supervisor/plugin": {
-        "proto", "supervisor/base", "supervisor/core", "supervisor/os", "supervisor/ipc",
+        "proto", "supervisor/base", "supervisor/state", "supervisor/core", "supervisor/os",
+        "supervisor/ipc",
     },
     "supervisor/serve": {
-        "proto", "supervisor/base", "supervisor/core", "supervisor/os", "supervisor/ipc",
-        "supervisor/plugin",
+        "proto", "supervisor/base", "supervisor/state", "supervisor/core", "supervisor/os",
+        "supervisor/ipc", "supervisor/plugin",
+    },
+    "supervisor/upgrade": {
+        "proto", "supervisor/base", "supervisor/state", "supervisor/core", "supervisor/os",
+        "supervisor/ipc", "supervisor/plugin", "supervisor/serve",
     },
     "supervisor": {
-        "proto", "supervisor/base", "supervisor/core", "supervisor/os", "supervisor/ipc",
-        "supervisor/plugin", "supervisor/serve",
+        "proto", "supervisor/base", "supervisor/state", "supervisor/core", "supervisor/os",
+        "supervisor/ipc", "supervisor/plugin", "supervisor/serve", "supervisor/upgrade", "supervisor/store",
     },
-    "tools/plugctl": {"proto", "sdk/include", "sdk/client", "supervisor/base", "supervisor/core"},
-    "tools/bench": {"proto", "sdk/include", "sdk/client", "supervisor/base", "supervisor/ipc"},
+    "tools/bench/load": {"proto", "sdk/include"},
+    "tools/plugctl": {
+        "proto", "sdk/include", "sdk/client", "supervisor/base", "supervisor/core", "supervisor/os",
+        "supervisor/store", "tools/bench/load",
+    },
+    "tools/bench": {
+        "proto", "sdk/include", "sdk/client", "supervisor/base", "supervisor/ipc",
+        "tools/bench/load",
+    },
     "plugins": {"sdk/include", "proto/include"},
 }
 LAYERS = sorted(ALLOWED, key=len, reverse=True)
-GENERATED = {"plug.pb-c.h": "proto", "admin.pb-c.h": "proto"}
+GENERATED = {"plug.pb-c.h": "proto", "admin.pb-c.h": "proto", "state.pb-c.h": "supervisor/state"}
 
 
 def layer_of(path):
@@ -51,8 +66,8 @@ def resolve(path, kind, what):
     candidates += [
         os.path.join(root, what)
         for root in (
-            "supervisor", "proto", "proto/include", "sdk/include", "sdk/client", "sdk/plugin",
-            "tools/plugctl", "tools/bench",
+            "supervisor", "proto", "proto/include", "sdk/include", "sdk/shared", "sdk/client",
+            "sdk/plugin", "tools/plugctl", "tools/bench", "tools/bench/load",
         )
     ]
     known = set(files())

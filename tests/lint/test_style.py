@@ -91,7 +91,7 @@ def test_every_function_that_is_public_is_exported():
     wrong = []
     for path in PUBLIC:
         code = re.sub(r"/\*.*?\*/", "", text(path), flags=re.S)
-        for match in re.finditer(r"^(?!typedef|\s|#)([^\n;{}]*?\bplug_\w+)\(", code, flags=re.M):
+        for match in re.finditer(r"^(?!typedef|\s|#)((?:static[^\n;{}]*\n)?[^\n;{}]*?\bplug_\w+)\(", code, flags=re.M):
             if "PLUG_API" not in match[1] and "static" not in match[1]:
                 wrong.append(f"{path}: {match[1]}")
     assert not wrong, "\n".join(wrong)

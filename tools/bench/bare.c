@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "floor.h"
+#include "pacer.h"
+
 #define WAIT_MS 10000
 
 static void
@@ -224,6 +227,10 @@ bare_other_main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[0], "echo"))
 		return echo(argv[1]);
+	if (argc >= 1 && !strcmp(argv[0], "floor"))
+		return floor_other_main(argc - 1, argv + 1);
+	if (argc >= 1 && !strcmp(argv[0], "pacer"))
+		return pacer_other_main(argc - 1, argv + 1);
 	if (argc >= 3 && !strcmp(argv[0], "hub"))
 		return hub((size_t)atoi(argv[1]), argv[2]);
 	return 2;

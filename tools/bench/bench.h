@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "histogram.h"
 #include "samples.h"
 
 #define BENCH_MESSAGE 64 /* bytes of a small call */
@@ -47,7 +48,9 @@ void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* How many of something a round does: `normal`, or a tenth of it, at least one, with --quick. */
 size_t bench_count(const struct bench *bench, size_t normal);
 
-double bench_now_us(void); /* CLOCK_MONOTONIC */
+/* CLOCK_MONOTONIC */
+double bench_now_us(void);
+uint64_t bench_now_ns(void);
 
 /* path = dir/name…; ends the process when it does not fit. */
 void bench_path(char *path, size_t size, const char *format, ...)
@@ -58,12 +61,14 @@ int bench_make_dir(const char *path);
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-/* One side of a comparison: do `count` of it and add a figure for each. */
+/* One side of a comparison: do `count` of it and add a figure for each, to `samples` or, where
+ * there are very many, in nanoseconds to `histogram`.  One of the two functions is there. */
 struct side {
 	const char *name;
 	void (*round)(void *arg, size_t count, struct samples *ret);
 	void *arg;
 	size_t count;
+	void (*many)(void *arg, size_t count, struct histogram *ret);
 };
 
 enum verdict { VERDICT_NONE, VERDICT_REACHED, VERDICT_MISSED, VERDICT_SKIPPED };
@@ -81,7 +86,7 @@ struct row {
 	unsigned rounds;
 	size_t count; /* figures a round */
 	enum reach_of reach_of;
-	double reach; /* ratio or p50 at most */
+	double reach; /* ratio or p50 at most, or at least where higher is better */
 	bool higher_is_better;
 	char note[512];
 };
@@ -90,6 +95,10 @@ struct row {
  * is not counted. */
 void bench_compare(const struct bench *bench, const struct side *floor, const struct side *side,
 		   struct row *row);
+
+/* Rounds in which each of the sides has its turn; ret[i] is of sides[i], as in a row. */
+void bench_in_turn(const struct bench *bench, const struct side *sides, size_t count,
+		   struct percentiles *ret);
 
 /* Fill value only. */
 void bench_measure(const struct bench *bench, const struct side *side, struct row *row);
@@ -107,12 +116,22 @@ void row_session(const struct bench *bench);
 void row_call(const struct bench *bench);
 void row_bulk(const struct bench *bench);
 void row_callers(const struct bench *bench);
+void row_open(const struct bench *bench);
+void row_plane(const struct bench *bench);
+void row_tensor(const struct bench *bench);
+void row_sizes(const struct bench *bench);
+void row_matrix(const struct bench *bench);
 void row_restart(const struct bench *bench);
 void row_list(const struct bench *bench);
 void row_idle(const struct bench *bench);
 void row_echo_memory(const struct bench *bench);
 void row_start(const struct bench *bench);
 void row_discover(const struct bench *bench);
+void row_upgrade(const struct bench *bench);
 void row_gpt2(const struct bench *bench);
+void row_reload(const struct bench *bench);
+void row_failover(const struct bench *bench);
+void row_flood(const struct bench *bench);
+void row_cycles(const struct bench *bench);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "load_plane.h"
 
 #define START_MS   20000
 #define REQUEST_MS 60000
@@ -67,8 +68,13 @@ on_status(const Plug__Response *response, void *user)
 {
 	struct daemon *daemon = user;
 
-	if (response->body_case == PLUG__RESPONSE__BODY_DAEMON)
-		daemon->pid = (pid_t)response->daemon->pid;
+	if (response->body_case != PLUG__RESPONSE__BODY_DAEMON)
+		return true;
+	daemon->pid = (pid_t)response->daemon->pid;
+	if (response->daemon->n_bad)
+		bench_die("%s: %s", response->daemon->bad[0]->path,
+			  response->daemon->bad[0]->n_errors ? response->daemon->bad[0]->errors[0]
+							     : "a bad plugin");
 	return true;
 }
 
@@ -91,18 +97,35 @@ ask_pid(struct daemon *daemon)
 	request(daemon, &ask, on_status, daemon);
 }
 
+static FILE *
+open_file(const char *path)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		bench_die("%s: %s", path, strerror(errno));
+	return file;
+}
+
 static void
-run(struct daemon *daemon, const char *plugin_dir, const char *root, const char *notify)
+write_file(const char *path, const char *text)
+{
+	FILE *file = open_file(path);
+
+	fputs(text, file);
+	if (fclose(file))
+		bench_die("%s: %s", path, strerror(errno));
+}
+
+static void
+run(struct daemon *daemon, const char *plugin_dir, const char *root, const char *notify,
+    const char *config)
 {
 	cpu_set_t cpus = process_caller_cpus(daemon->bench);
-	char program[PATH_MAX], state[160], log[160], variable[160];
-	char *argv[] = {program,
-			(char *)"--plugin-dir",
-			(char *)plugin_dir,
-			(char *)"-r",
-			daemon->runtime_dir,
-			(char *)"-s",
-			state,
+	char program[PATH_MAX], state[160], log[160], variable[160], path[160];
+	char *argv[] = {program,      (char *)"--plugin-dir",       (char *)plugin_dir,
+			(char *)"-r", daemon->runtime_dir,          (char *)"-s",
+			state,        config ? (char *)"-c" : NULL, path,
 			NULL};
 	char *env[] = {variable, NULL};
 	struct process_request start = {
@@ -113,9 +136,10 @@ run(struct daemon *daemon, const char *plugin_dir, const char *root, const char 
 	bench_path(state, sizeof(state), "%s/state", root);
 	bench_path(log, sizeof(log), "%s/log", root);
 	bench_path(variable, sizeof(variable), "NOTIFY_SOCKET=%s", notify);
-	file = fopen(log, "we");
-	if (!file)
-		bench_die("%s: %s", log, strerror(errno));
+	bench_path(path, sizeof(path), "%s/plugd.yaml", root);
+	if (config)
+		write_file(path, config);
+	file = open_file(log);
 	start.stderr_fd = fileno(file);
 	daemon->guardian = process_start(&start);
 	fclose(file);
@@ -123,6 +147,13 @@ run(struct daemon *daemon, const char *plugin_dir, const char *root, const char 
 
 void
 daemon_start(const struct bench *bench, const char *plugin_dir, struct daemon *ret)
+{
+	daemon_start_with(bench, plugin_dir, NULL, ret);
+}
+
+void
+daemon_start_with(const struct bench *bench, const char *plugin_dir, const char *config,
+		  struct daemon *ret)
 {
 	static unsigned number;
 	char root[96], notify[108], log[160];
@@ -136,7 +167,7 @@ daemon_start(const struct bench *bench, const char *plugin_dir, struct daemon *r
 	if (bench_make_dir(root) < 0)
 		bench_die("%s: %s", root, strerror(errno));
 	fd = open_notify(notify);
-	run(ret, plugin_dir, root, notify);
+	run(ret, plugin_dir, root, notify, config);
 	if (!says_ready(fd)) {
 		print_log(log);
 		bench_die("plugd did not start");
@@ -157,11 +188,9 @@ daemon_stop(struct daemon *daemon)
 struct plug_client *
 daemon_client(const struct daemon *daemon)
 {
-	struct plug_client_config config = {
-		.size = sizeof(config), .runtime_dir = daemon->runtime_dir, .name = "plugbench"};
 	struct plug_client *client;
 
-	if (plug_client_open(&config, &client))
+	if (load_plane_open(daemon->runtime_dir, LOAD_CONTROL, -1, &client))
 		bench_die("%s", plug_client_error_text(NULL));
 	return client;
 }
@@ -282,9 +311,7 @@ make_plugin(const struct bench *bench, const char *dir, const char *name, const 
 	if (bench_make_dir(path) < 0)
 		bench_die("%s: %s", path, strerror(errno));
 	bench_path(path, sizeof(path), "%s/%s/plugin.yaml", dir, name);
-	file = fopen(path, "we");
-	if (!file)
-		bench_die("%s: %s", path, strerror(errno));
+	file = open_file(path);
 	fprintf(file,
 		"plugin: %s\n"
 		"version: 0.1.0\n"
@@ -294,6 +321,16 @@ make_plugin(const struct bench *bench, const char *dir, const char *name, const 
 		"methods:\n"
 		"  echo: { idempotent: true, timeout: 30s, description: returns what it is given "
 		"}\n"
+		"  pass: { idempotent: true, timeout: 30s, description: a tensor for a tensor }\n"
+		"  touch: { idempotent: true, timeout: 30s, description: fills a tensor for one "
+		"read "
+		"}\n"
+		"  fill: { timeout: 60s, description: has so many bytes resident }\n"
+		"  arm: { timeout: 30s, description: hold waits from here on }\n"
+		"  hold: { idempotent: true, timeout: 60s, description: answers or waits }\n"
+		"  held: { timeout: 30s, description: answers once hold waits }\n"
+		"  die: { timeout: 30s, description: dies by a signal }\n"
+		"  flood: { timeout: 600s, description: prints so many bytes }\n"
 		"run: { %s }\n",
 		name, bench->build_dir, run);
 	if (fclose(file))

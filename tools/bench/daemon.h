@@ -20,6 +20,10 @@ struct daemon {
  * process on failure, with what plugd printed. */
 void daemon_start(const struct bench *bench, const char *plugin_dir, struct daemon *ret);
 
+/* The same, with a plugd.yaml of this text; NULL: none. */
+void daemon_start_with(const struct bench *bench, const char *plugin_dir, const char *config,
+		       struct daemon *ret);
+
 /* Orderly; whatever was started is gone afterwards. */
 void daemon_stop(struct daemon *daemon);
 
@@ -32,8 +36,16 @@ pid_t daemon_plugin_pid(struct daemon *daemon, const char *name);
 /* Pin the plugin like the other side. */
 void daemon_pin_plugin(struct daemon *daemon, const char *name);
 
-/* A new handle, for another thread. */
+/* A new handle, for another thread.  Its calls, and those of daemon->client, go through plugd. */
 struct plug_client *daemon_client(const struct daemon *daemon);
+
+/* Reload a plugin and wait for its end; ret_detail says how it was done.  Ends the process when it
+ * fails. */
+#define DAEMON_DETAIL_BYTES 512
+void daemon_reload(struct daemon *daemon, const char *name, char ret_detail[DAEMON_DETAIL_BYTES]);
+
+/* Return when all active processes and all spares of a plugin are ready, and no other is left. */
+void daemon_await_whole(struct daemon *daemon, const char *name);
 
 /* Call and wait; ends the process unless the outcome is PLUG_OK and, with `expected`, the payload
  * has that many bytes. */

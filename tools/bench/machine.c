@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "wire.h"
@@ -52,6 +53,7 @@ machine_describe(struct machine *ret)
 
 	*ret = (struct machine){.processors = (int)sysconf(_SC_NPROCESSORS_ONLN),
 				.load_before = machine_load()};
+	strftime(ret->date, sizeof(ret->date), "%Y-%m-%d", localtime(&(time_t){time(NULL)}));
 	describe_cpu(ret->cpu, sizeof(ret->cpu));
 	if (uname(&system) == 0)
 		snprintf(ret->kernel, sizeof(ret->kernel), "%s %s", system.sysname, system.release);

@@ -5,6 +5,7 @@
 #include "bench.h"
 
 struct machine {
+	char date[16]; /* 2025-11-21 */
 	char cpu[128], kernel[160], compiler[64], libraries[160], plugd[32];
 	int processors;
 	double load_before, load_after; /* of one minute */

@@ -32,10 +32,15 @@ static const struct {
 } rows[] = {
 	{"session", true, row_session},    {"call", true, row_call},
 	{"callers", true, row_callers},    {"bulk", true, row_bulk},
-	{"gpt2", true, row_gpt2},          {"restart", false, row_restart},
-	{"list", false, row_list},         {"idle", false, row_idle},
-	{"echo", false, row_echo_memory},  {"start", false, row_start},
-	{"discover", false, row_discover},
+	{"open", false, row_open},         {"plane", true, row_plane},
+	{"tensor", true, row_tensor},      {"sizes", true, row_sizes},
+	{"matrix", true, row_matrix},      {"gpt2", true, row_gpt2},
+	{"restart", false, row_restart},   {"list", false, row_list},
+	{"idle", false, row_idle},         {"echo", false, row_echo_memory},
+	{"start", false, row_start},       {"discover", false, row_discover},
+	{"reload", false, row_reload},     {"upgrade", false, row_upgrade},
+	{"failover", false, row_failover}, {"flood", false, row_flood},
+	{"cycles", false, row_cycles},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -45,6 +50,7 @@ enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_MARKDOWN };
 struct options {
 	const char *row; /* NULL: all */
 	enum format format;
+	const char *save; /* a file for the JSON; NULL: none */
 };
 
 static volatile sig_atomic_t worker_pid;
@@ -85,13 +91,19 @@ bench_count(const struct bench *bench, size_t normal)
 	return normal < 20 ? 1 : normal / 20;
 }
 
-double
-bench_now_us(void)
+uint64_t
+bench_now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+double
+bench_now_us(void)
+{
+	return (double)bench_now_ns() / 1e3;
 }
 
 void
@@ -118,7 +130,8 @@ bench_make_dir(const char *path)
 static void
 print_usage(FILE *out)
 {
-	fputs("usage: plugbench [--row NAME] [--rounds N] [--quick] [--json | --markdown]\n"
+	fputs("usage: plugbench [--row NAME] [--rounds N] [--quick] [--json | --markdown] [--save "
+	      "FILE]\n"
 	      "                 [--when-quiet] [--peers DIR] [--pin split|shared] [--build-dir "
 	      "DIR]\n"
 	      "\n"
@@ -136,8 +149,10 @@ print_usage(FILE *out)
 		"minutes at most\n"
 		"  --json           one JSON document on standard output\n"
 		"  --markdown       the table as Markdown\n"
-		"  --peers DIR      holds the peers' programs (goplugin/); Go and its packages are "
-		"needed\n"
+		"  --save FILE      the JSON document to FILE as well\n"
+		"  --peers DIR      holds the peers' programs (goplugin/, iceoryx_rtt.c); what "
+		"they "
+		"need is said\n"
 		"  --pin split      in rows of calls, caller and plugd on one processor and the "
 		"plugin on\n"
 		"                   another (default)\n"
@@ -185,6 +200,7 @@ enum {
 	OPT_WHEN_QUIET,
 	OPT_JSON,
 	OPT_MARKDOWN,
+	OPT_SAVE,
 	OPT_PEERS,
 	OPT_PIN,
 	OPT_BUILD
@@ -197,6 +213,7 @@ static const struct option long_options[] = {
 	{"when-quiet", no_argument, NULL, OPT_WHEN_QUIET},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"markdown", no_argument, NULL, OPT_MARKDOWN},
+	{"save", required_argument, NULL, OPT_SAVE},
 	{"peers", required_argument, NULL, OPT_PEERS},
 	{"pin", required_argument, NULL, OPT_PIN},
 	{"build-dir", required_argument, NULL, OPT_BUILD},
@@ -236,6 +253,9 @@ take_option(int option, struct bench *bench, struct options *options)
 		return -1;
 	case OPT_MARKDOWN:
 		options->format = FORMAT_MARKDOWN;
+		return -1;
+	case OPT_SAVE:
+		options->save = optarg;
 		return -1;
 	case OPT_PEERS:
 		bench->peers_dir = optarg;
@@ -354,6 +374,19 @@ run_row(const struct bench *bench, size_t number)
 	rows[number].run(&own);
 }
 
+static void
+save(const char *path, const struct report *report, const struct bench *bench,
+     const struct machine *machine)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		bench_die("%s: %s", path, strerror(errno));
+	report_json(report, bench, machine, file);
+	if (fclose(file))
+		bench_die("%s: %s", path, strerror(errno));
+}
+
 static int
 measure(struct bench *bench, const struct options *options)
 {
@@ -377,6 +410,8 @@ measure(struct bench *bench, const struct options *options)
 	default:
 		report_table(&report, bench, &machine, stdout);
 	}
+	if (options->save)
+		save(options->save, &report, bench, &machine);
 	report_fini(&report);
 	return fflush(stdout) ? 1 : 0;
 }

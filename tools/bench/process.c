@@ -185,6 +185,48 @@ add_cpu_time(pid_t pid, pid_t tid, void *arg)
 	fclose(file);
 }
 
+pid_t
+process_child(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%d", &child) != 1)
+		child = 0;
+	fclose(file);
+	return (pid_t)child;
+}
+
+static void
+add_waits(pid_t pid, pid_t tid, void *arg)
+{
+	char path[64], line[256];
+	unsigned long long waits;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "voluntary_ctxt_switches: %llu", &waits) == 1)
+			*(uint64_t *)arg += waits;
+	if (file)
+		fclose(file);
+}
+
+uint64_t
+process_waits(pid_t pid)
+{
+	uint64_t waits = 0;
+
+	each_thread(pid, add_waits, &waits);
+	return waits;
+}
+
 uint64_t
 process_cpu_ns(pid_t pid)
 {
@@ -222,6 +264,44 @@ long
 process_resident_kb(pid_t pid)
 {
 	return sum_of(pid, "status", "VmRSS");
+}
+
+long
+process_peak_kb(pid_t pid)
+{
+	return sum_of(pid, "status", "VmHWM");
+}
+
+bool
+process_peak_reset(pid_t pid)
+{
+	char path[64];
+	bool done;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", (int)pid);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	done = fd >= 0 && write(fd, "5", 1) == 1;
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+int
+process_fds(pid_t pid)
+{
+	char path[64];
+	int count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	dir = opendir(path);
+	if (!dir)
+		return -1;
+	for (struct dirent *entry; (entry = readdir(dir));)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
 }
 
 long

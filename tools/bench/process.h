@@ -35,9 +35,22 @@ cpu_set_t process_other_cpus(const struct bench *bench);
 void process_pin_self(const cpu_set_t *cpus);
 void process_pin(pid_t pid, const cpu_set_t *cpus); /* all its threads; those made later inherit */
 
+/* The first process that it started and that lives; 0: none, or it cannot be known. */
+pid_t process_child(pid_t pid);
+
 /* Kilobytes: resident; private (clean and dirty).  -1 when it cannot be read. */
 long process_resident_kb(pid_t pid);
 long process_private_kb(pid_t pid);
+
+/* The most that was resident since its start or, where the kernel lets us, the last reset; false:
+ * it does not. */
+long process_peak_kb(pid_t pid);
+bool process_peak_reset(pid_t pid);
+
+int process_fds(pid_t pid); /* that it has open; -1 when it cannot be read */
+
+/* How often its threads that live gave up a processor to wait. */
+uint64_t process_waits(pid_t pid);
 
 /* Time on a processor of all its threads that live, in nanoseconds. */
 uint64_t process_cpu_ns(pid_t pid);

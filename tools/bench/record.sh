@@ -1,16 +1,18 @@
 #!/bin/sh
-# Measure, and put the table into docs/performance.md.  Every row waits until the machine does nothing else; the load
-# average is recorded with the figures.
+# Measure, put the tables into docs/performance.md and draw docs/latency.svg.  Every row waits until the machine does
+# nothing else; the load average is recorded with the figures.  Drawing needs python3-matplotlib.
 # Usage: tools/bench/record.sh BUILD_DIR [plugbench options, such as --peers DIR]
 set -eu
 [ $# -ge 1 ] || { echo "usage: $0 BUILD_DIR [plugbench options]" >&2; exit 2; }
 build=$1
 shift
-doc=$(cd "$(dirname "$0")/../.." && pwd)/docs/performance.md
+here=$(cd "$(dirname "$0")" && pwd)
+docs=$(cd "$here/../../docs" && pwd)
 new=$(mktemp)
-trap 'rm -f "$new" "$new.doc"' EXIT
+trap 'rm -f "$new" "$new.doc" "$new.json"' EXIT
 
-"$build/bin/plugbench" --markdown --when-quiet "$@" > "$new"
+"$build/bin/plugbench" --markdown --when-quiet --save "$new.json" "$@" > "$new"
+/usr/bin/python3 "$here/plot.py" "$new.json" "$docs/latency.svg"
 awk -v table="$new" '
 	/<!-- measured: end -->/ { skip = 0 }
 	!skip
@@ -18,6 +20,6 @@ awk -v table="$new" '
 		while ((getline line < table) > 0)
 			print line
 		skip = 1
-	}' "$doc" > "$new.doc"
-cat "$new.doc" > "$doc"
-echo "recorded in $doc"
+	}' "$docs/performance.md" > "$new.doc"
+cat "$new.doc" > "$docs/performance.md"
+echo "recorded in $docs/performance.md and $docs/latency.svg"

@@ -16,9 +16,38 @@ report_add(struct report *report, const struct row *row)
 }
 
 void
+report_add_point(struct report *report, const struct point *point)
+{
+	struct point *points = realloc(report->points, (report->point_count + 1) * sizeof(*points));
+
+	if (!points)
+		bench_die("out of memory");
+	report->points = points;
+	points[report->point_count++] = *point;
+}
+
+void
+report_add_load(struct report *report, const struct load_plan *plan,
+		const struct load_result *result)
+{
+	struct load_line *loads = realloc(report->loads, (report->load_count + 1) * sizeof(*loads));
+	struct load_result *copy = malloc(sizeof(*copy));
+
+	if (!loads || !copy)
+		bench_die("out of memory");
+	*copy = *result;
+	report->loads = loads;
+	loads[report->load_count++] = (struct load_line){*plan, copy};
+}
+
+void
 report_fini(struct report *report)
 {
 	free(report->rows);
+	free(report->points);
+	for (size_t i = 0; i < report->load_count; i++)
+		free(report->loads[i].result);
+	free(report->loads);
 }
 
 /* ---- cells ---- */
@@ -57,12 +86,13 @@ cell_ratio(const struct row *row)
 static struct cell
 cell_reach(const struct row *row)
 {
+	const char *sign = row->higher_is_better ? ">=" : "<=";
 	struct cell cell = {"-"};
 
 	if (row->reach_of == REACH_RATIO)
-		snprintf(cell.text, sizeof(cell.text), "<= %.4gx", row->reach);
+		snprintf(cell.text, sizeof(cell.text), "%s %.4gx", sign, row->reach);
 	else if (row->reach_of == REACH_VALUE)
-		snprintf(cell.text, sizeof(cell.text), "<= %.5g %s", row->reach, row->unit);
+		snprintf(cell.text, sizeof(cell.text), "%s %.7g %s", sign, row->reach, row->unit);
 	return cell;
 }
 
@@ -84,8 +114,8 @@ verdict_word(const struct row *row)
 static void
 describe(const struct bench *bench, const struct machine *machine, const char *prefix, FILE *out)
 {
-	fprintf(out, "%splugd %s on %s, %d processors\n", prefix, machine->plugd, machine->cpu,
-		machine->processors);
+	fprintf(out, "%splugd %s on %s, %d processors; %s\n", prefix, machine->plugd, machine->cpu,
+		machine->processors, machine->date);
 	fprintf(out, "%skernel %s; %s; %s\n", prefix, machine->kernel, machine->compiler,
 		machine->libraries);
 	if (bench->pin == PIN_SPLIT)
@@ -109,24 +139,40 @@ describe(const struct bench *bench, const struct machine *machine, const char *p
 
 /* ---- table ---- */
 
+static int
+widest(const struct report *report)
+{
+	size_t width = 4;
+
+	for (size_t i = 0; i < report->count; i++)
+		if (strlen(report->rows[i].what) > width)
+			width = strlen(report->rows[i].what);
+	return (int)width;
+}
+
 void
 report_table(const struct report *report, const struct bench *bench, const struct machine *machine,
 	     FILE *out)
 {
+	int width = widest(report);
+
 	describe(bench, machine, "", out);
-	fprintf(out, "\n%-46s %-11s %8s %8s %8s  %-27s %8s  %-17s %-14s %s\n", "what", "unit",
-		"p50", "p90", "p99", "beside", "p50", "ratio", "reach", "");
+	if (report->count)
+		fprintf(out, "\n%-*s %-11s %8s %8s %8s  %-30s %8s  %-17s %-19s %s\n", width, "what",
+			"unit", "p50", "p90", "p99", "beside", "p50", "ratio", "reach", "");
 	for (size_t i = 0; i < report->count; i++) {
 		const struct row *row = &report->rows[i];
 
-		fprintf(out, "%-46s %-11s %8s %8s %8s  %-27s %8s  %-17s %-14s %s\n", row->what,
-			row->unit, cell_number(row->value.p50).text,
+		fprintf(out, "%-*s %-11s %8s %8s %8s  %-30s %8s  %-17s %-19s %s\n", width,
+			row->what, row->unit, cell_number(row->value.p50).text,
 			cell_number(row->value.p90).text, cell_number(row->value.p99).text,
 			row->floor_name, cell_number(row->floor.p50).text, cell_ratio(row).text,
 			cell_reach(row).text, verdict_word(row));
 		if (*row->note)
 			fprintf(out, "    %s\n", row->note);
 	}
+	report_points(report, false, out);
+	report_loads(report, false, out);
 }
 
 /* ---- Markdown ---- */
@@ -136,9 +182,10 @@ report_markdown(const struct report *report, const struct bench *bench,
 		const struct machine *machine, FILE *out)
 {
 	describe(bench, machine, "- ", out);
-	fputs("\n| what | unit | p50 | p90 | p99 | beside | its p50 | ratio | reach | |\n"
-	      "|---|---|---|---|---|---|---|---|---|---|\n",
-	      out);
+	if (report->count)
+		fputs("\n| what | unit | p50 | p90 | p99 | beside | its p50 | ratio | reach | |\n"
+		      "|---|---|---|---|---|---|---|---|---|---|\n",
+		      out);
 	for (size_t i = 0; i < report->count; i++) {
 		const struct row *row = &report->rows[i];
 
@@ -149,4 +196,6 @@ report_markdown(const struct report *report, const struct bench *bench,
 			*row->floor_name ? row->floor_name : "-", cell_number(row->floor.p50).text,
 			cell_ratio(row).text, cell_reach(row).text, verdict_word(row));
 	}
+	report_points(report, true, out);
+	report_loads(report, true, out);
 }

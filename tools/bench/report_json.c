@@ -1,6 +1,7 @@
 #include <jansson.h>
 #include <math.h>
 
+#include "load_json.h"
 #include "report.h"
 
 /* JSON has no word for what was not measured but null. */
@@ -15,8 +16,8 @@ percentiles(const struct percentiles *p)
 {
 	if (isnan(p->p50))
 		return json_null();
-	return json_pack("{s:o, s:o, s:o}", "p50", number(p->p50), "p90", number(p->p90), "p99",
-			 number(p->p99));
+	return json_pack("{s:o, s:o, s:o, s:o}", "p50", number(p->p50), "p90", number(p->p90),
+			 "p99", number(p->p99), "p999", number(p->p999));
 }
 
 static json_t *
@@ -25,7 +26,7 @@ reach(const struct row *row)
 	if (row->reach_of == REACH_NONE)
 		return json_null();
 	return json_pack("{s:s, s:f}", "of", row->reach_of == REACH_RATIO ? "ratio" : "p50",
-			 "at_most", row->reach);
+			 row->higher_is_better ? "at_least" : "at_most", row->reach);
 }
 
 static const char *
@@ -59,11 +60,18 @@ row_json(const struct row *row)
 }
 
 static json_t *
+point_json(const struct point *point)
+{
+	return json_pack("{s:s, s:I, s:o}", "series", point->series, "bytes",
+			 (json_int_t)point->bytes, "value", percentiles(&point->value));
+}
+
+static json_t *
 machine_json(const struct machine *machine)
 {
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:[f, f]}", "cpu", machine->cpu, "processors",
-			 machine->processors, "kernel", machine->kernel, "compiler",
-			 machine->compiler, "libraries", machine->libraries, "load",
+	return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:[f, f]}", "date", machine->date, "cpu",
+			 machine->cpu, "processors", machine->processors, "kernel", machine->kernel,
+			 "compiler", machine->compiler, "libraries", machine->libraries, "load",
 			 machine->load_before, machine->load_after);
 }
 
@@ -71,15 +79,22 @@ void
 report_json(const struct report *report, const struct bench *bench, const struct machine *machine,
 	    FILE *out)
 {
-	json_t *rows = json_array(), *root;
+	json_t *rows = json_array(), *points = json_array(), *loads = json_array();
+	json_t *root;
 
 	for (size_t i = 0; i < report->count; i++)
 		json_array_append_new(rows, row_json(&report->rows[i]));
-	root = json_pack("{s:s, s:b, s:i, s:b, s:s, s:[i, i], s:o, s:o}", "plugd", machine->plugd,
-			 "quick", (int)bench->quick, "rounds", (int)bench->rounds, "in_memory",
-			 (int)bench->work_in_memory, "pin",
+	for (size_t i = 0; i < report->point_count; i++)
+		json_array_append_new(points, point_json(&report->points[i]));
+	for (size_t i = 0; i < report->load_count; i++)
+		json_array_append_new(loads,
+				      load_json(&report->loads[i].plan, report->loads[i].result));
+	root = json_pack("{s:s, s:b, s:i, s:b, s:s, s:[i, i], s:o, s:o, s:o, s:o}", "plugd",
+			 machine->plugd, "quick", (int)bench->quick, "rounds", (int)bench->rounds,
+			 "in_memory", (int)bench->work_in_memory, "pin",
 			 bench->pin == PIN_SPLIT ? "split" : "shared", "processors", bench->cpus[0],
-			 bench->cpus[1], "machine", machine_json(machine), "rows", rows);
+			 bench->cpus[1], "machine", machine_json(machine), "rows", rows, "points",
+			 points, "loads", loads);
 	if (!root || json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) < 0)
 		bench_die("the report cannot be written");
 	fputc('\n', out);

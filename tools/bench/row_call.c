@@ -7,7 +7,7 @@
 
 #include "bare.h"
 #include "daemon.h"
-#include "go_peer.h"
+#include "peer.h"
 #include "report.h"
 
 #define CALLS        4000
@@ -72,7 +72,7 @@ go_round(void *arg, size_t count, struct samples *ret)
 {
 	struct through_go *t = arg;
 
-	samples_add(ret, go_peer_call(&t->peer, t->size, count));
+	samples_add(ret, go_peer_call(&t->peer, t->size, count).p50);
 }
 
 struct size_rows {
@@ -109,10 +109,10 @@ compare_size(struct size_rows *rows, size_t size, size_t count, struct row *row)
 static void
 size_rows_open(const struct bench *bench, struct size_rows *rows)
 {
-	char why[512];
+	char why[PEER_WHY_BYTES];
 
 	rows->bench = bench;
-	rows->has_go = go_peer_build(bench, &rows->go.peer, why, sizeof(why));
+	rows->has_go = go_peer_build(bench, &rows->go.peer, why);
 	bare_open(bench, &rows->bare.bare);
 	plugd_open(bench, &rows->plugd);
 }

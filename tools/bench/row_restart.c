@@ -5,7 +5,7 @@
 
 #include "bare.h"
 #include "daemon.h"
-#include "go_peer.h"
+#include "peer.h"
 #include "report.h"
 
 #define KILLS  10
@@ -31,7 +31,7 @@ plugd_round(void *arg, size_t count, struct samples *ret)
 static void
 go_round(void *arg, size_t count, struct samples *ret)
 {
-	samples_add(ret, go_peer_restart(arg, count));
+	samples_add(ret, go_peer_restart(arg, count).p50);
 }
 
 static void
@@ -73,7 +73,7 @@ row_restart(const struct bench *bench)
 			    "restart: always, max_failures: 0, backoff: { min: 0ms, max: 0ms }");
 	daemon_start(bench, dir, &daemon);
 	daemon_await_ready(&daemon, 1);
-	if (go_peer_build(bench, &peer, row.note, sizeof(row.note)))
+	if (go_peer_build(bench, &peer, row.note))
 		bench_compare(bench, &go, &side, &row);
 	else
 		bench_measure(bench, &side, &row);

@@ -1,6 +1,5 @@
 #include "samples.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "bench.h"
@@ -60,5 +59,7 @@ samples_percentiles(struct samples *samples)
 		.p50 = samples_quantile(samples, 0.50),
 		.p90 = samples_quantile(samples, 0.90),
 		.p99 = samples_quantile(samples, 0.99),
+		.p999 = samples_quantile(samples, 0.999),
+		.spread = NAN,
 	};
 }

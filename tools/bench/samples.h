@@ -2,6 +2,7 @@
 #ifndef BENCH_SAMPLES_H
 #define BENCH_SAMPLES_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -10,10 +11,13 @@ struct samples {
 	size_t count, capacity;
 };
 
-/* p90 and p99 are NAN where only the median is known. */
+/* All but p50 are NAN where only the median is known. */
 struct percentiles {
-	double p50, p90, p99;
+	double p50, p90, p99, p999;
+	double spread; /* of rounds: the median of their p99 / p50 */
 };
+
+#define PERCENTILES_NONE ((struct percentiles){NAN, NAN, NAN, NAN, NAN})
 
 /* Ends the process when memory runs out. */
 void samples_add(struct samples *samples, double value);

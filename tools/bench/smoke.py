@@ -10,7 +10,14 @@ for name in names:
     report = json.loads(run.stdout)
     assert report["quick"] is True and report["rounds"] >= 1, report
     assert report["machine"]["cpu"] and report["machine"]["kernel"] and report["machine"]["processors"] >= 1, report
-    assert report["rows"], f"{name}: no row"
+    assert report["rows"] or report["points"] or report["loads"], f"{name}: nothing was measured"
+    for point in report["points"]:
+        assert point["series"] and point["bytes"] > 0 and point["value"]["p50"] > 0, point
+    for load in report["loads"]:
+        planes = load["counters"]
+        assert load["ok"] == load["calls"] > 0 and load["latency_us"]["p50"] > 0, load
+        # What is said of one plane went over that plane.
+        assert not planes["control_calls" if load["plane"] == "data" else "data_calls"], load
     for row in report["rows"]:
         assert row["name"] == name and row["what"] and row["unit"], row
         assert row["value"]["p50"] >= 0, row

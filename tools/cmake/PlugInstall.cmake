@@ -9,12 +9,13 @@ set(PLUG_PC_DIR ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 if(BUILD_SHARED_LIBS)
 	set(PLUG_LIBRARIES plug_plugin_sdk plug_client_shared)
-	# Both have the error table's functions, also where they do not use them themselves.
+	# Both have the error table's functions and those of tensors, also where they do not use them themselves.
 	foreach(library ${PLUG_LIBRARIES})
-		target_link_options(${library} PRIVATE -Wl,--undefined=plug_err_name -Wl,--undefined=plug_err_text)
+		target_link_options(${library} PRIVATE -Wl,--undefined=plug_err_name -Wl,--undefined=plug_err_text
+			LINKER:--whole-archive,$<TARGET_FILE:plug_shared>,--no-whole-archive)
 	endforeach()
 else()
-	set(PLUG_LIBRARIES plug_plugin_sdk plug_client plug_proto)
+	set(PLUG_LIBRARIES plug_plugin_sdk plug_client plug_shared plug_proto)
 endif()
 install(TARGETS ${PLUG_LIBRARIES}
 	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT sdk
@@ -56,9 +57,9 @@ if(BUILD_SHARED_LIBS)
 	set(PLUG_PC_REQUIRES "")
 	set(PLUG_PC_REQUIRES_PRIVATE "libprotobuf-c >= 1.4.1")
 else()
-	set(PLUG_PC_LIBS "-L\${libdir} -lplug -lplug_proto -lnng -pthread")
+	set(PLUG_PC_LIBS "-L\${libdir} -lplug -lplug_shared -lplug_proto -lnng -pthread")
 	set(PLUG_PC_LIBS_PRIVATE "")
-	set(PLUG_PC_CLIENT_LIBS "-L\${libdir} -lplug_client -lplug_proto -pthread")
+	set(PLUG_PC_CLIENT_LIBS "-L\${libdir} -lplug_client -lplug_shared -lplug_proto -pthread")
 	set(PLUG_PC_CLIENT_LIBS_PRIVATE "")
 	set(PLUG_PC_REQUIRES "libprotobuf-c >= 1.4.1")
 	set(PLUG_PC_REQUIRES_PRIVATE "")

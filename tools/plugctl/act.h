@@ -1,4 +1,4 @@
-/* Asking plugd to do something: start, stop, restart, reread, shutdown. */
+/* Asking plugd to do something: start, stop, restart, reload, reread, shutdown. */
 #ifndef PLUGCTL_ACT_H
 #define PLUGCTL_ACT_H
 
@@ -11,6 +11,12 @@
  * exit status of the first failure.
  */
 int act_on_plugins(struct ctl *ctl, const struct args *args, Plug__Action action);
+
+/* The one plugin that is named: so many instances; 0: as many as its manifest says. */
+int act_scale(struct ctl *ctl, const struct args *args, unsigned instances);
+
+/* The plugin at an absolute path. */
+int act_load(struct ctl *ctl, const struct args *args, const char *path);
 
 /* One action on plugd itself. */
 int act_on_daemon(struct ctl *ctl, Plug__Action action, uint64_t timeout_ms,

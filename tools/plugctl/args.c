@@ -75,7 +75,8 @@ take_value(struct parser *parser, const struct option_spec *option, const char *
 			 option->name, text);
 		return false;
 	}
-	if (option->arg && option->kind == ARGS_DURATION &&
+	if (option->arg && text &&
+	    (option->kind == ARGS_DURATION || option->kind == ARGS_MAYBE_DURATION) &&
 	    (!args_duration_ms(text, &given.number) || given.number == 0)) {
 		snprintf(parser->why, parser->why_size,
 			 "--%s: \"%s\" is not a duration; write for example 500ms, 30s or 2m",
@@ -90,9 +91,23 @@ take_value(struct parser *parser, const struct option_spec *option, const char *
 	return true;
 }
 
+/* The next word is its value if it reads as one and could be no name: it begins with a digit. */
+static bool
+may_have_value(struct parser *parser, const struct option_spec *option)
+{
+	const char *next = parser->at + 1 < parser->argc ? parser->argv[parser->at + 1] : "";
+	uint64_t ms;
+
+	if (*next < '0' || *next > '9' || !args_duration_ms(next, &ms))
+		return take_value(parser, option, NULL);
+	return take_value(parser, option, parser->argv[++parser->at]);
+}
+
 static bool
 needs_value(struct parser *parser, const struct option_spec *option)
 {
+	if (option->kind == ARGS_MAYBE_DURATION)
+		return may_have_value(parser, option);
 	if (parser->at + 1 >= parser->argc) {
 		snprintf(parser->why, parser->why_size, "--%s needs a value: --%s %s", option->name,
 			 option->name, option->arg);
@@ -174,7 +189,7 @@ static void
 take_word(struct args *args, const char *word)
 {
 	if (args->word_count == 0 && !args->verb)
-		args->verb = verb_find(word);
+		args->verb = verb_named(word);
 	args->words[args->word_count++] = word;
 }
 

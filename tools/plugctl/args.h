@@ -14,8 +14,9 @@ struct verb;
 /* How the value of an option is checked. */
 enum args_kind {
 	ARGS_TEXT,
-	ARGS_COUNT,    /* decimal, 0..2^31-1 */
-	ARGS_DURATION, /* "500ms", "1m30s"; a bare number is seconds */
+	ARGS_COUNT,          /* decimal, 0..2^31-1 */
+	ARGS_DURATION,       /* "500ms", "1m30s"; a bare number is seconds */
+	ARGS_MAYBE_DURATION, /* the same, which may be left out: then its number is 0 */
 };
 
 struct args_given {

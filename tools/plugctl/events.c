@@ -18,8 +18,8 @@ struct reader {
 static enum out_color
 kind_color(const char *kind)
 {
-	static const char *const bad[] = {"crashed", "failed",  "quarantined", "hung",
-					  "stuck",   "refused", "killed",      NULL};
+	static const char *const bad[] = {"crashed", "failed", "quarantined", "hung", "stuck",
+					  "refused", "killed", "suspended",   NULL};
 
 	for (const char *const *one = bad; *one; one++)
 		if (strcmp(*one, kind) == 0)
@@ -103,7 +103,7 @@ run(struct ctl *ctl, const struct args *args)
 
 const struct verb verb_events = {
 	.name = "events",
-	.summary = "show what happened: starts, crashes, restarts, changes of configuration",
+	.summary = "show what happened: starts, crashes, reloads, changes of values",
 	.help = "Prints the events that plugd remembers, oldest first: when, which plugin, what, "
 		"the "
 		"generation (#) and process ([ ]) it happened to, and a sentence on it.",
@@ -119,7 +119,10 @@ const struct verb verb_events = {
 			{"plugctl events -f", "follow"},
 			{"plugctl events --json | jq '.events[] | select(.kind == \"crashed\")'",
 			 "crashes only"},
+			{"plugctl events --json | jq '.events[] | select(.plugin == \"gpt2\")'",
+			 "one plugin only; plugctl crashes gpt2 has its deaths"},
 			{NULL},
 		},
+	.paged = true,
 	.run = run,
 };

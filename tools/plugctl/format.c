@@ -54,6 +54,19 @@ format_latency(uint64_t us, char buffer[FORMAT_BYTES])
 }
 
 const char *
+format_ns(uint64_t ns, char buffer[FORMAT_BYTES])
+{
+	if (ns < 1000)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 "ns", ns);
+	else if (ns < 100 * 1000)
+		snprintf(buffer, FORMAT_BYTES, "%" PRIu64 ".%02" PRIu64 "us", ns / 1000,
+			 ns % 1000 / 10);
+	else
+		format_latency(ns / 1000, buffer);
+	return buffer;
+}
+
+const char *
 format_size(uint64_t bytes, char buffer[FORMAT_BYTES])
 {
 	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -13,6 +13,9 @@ const char *format_duration(uint64_t ms, char buffer[FORMAT_BYTES]);
 /* "7us" "1.25ms" "310ms" "2.1s" */
 const char *format_latency(uint64_t us, char buffer[FORMAT_BYTES]);
 
+/* "128ns" "4.09us" "1.25ms" */
+const char *format_ns(uint64_t ns, char buffer[FORMAT_BYTES]);
+
 /* "0 B" "512 B" "84.2 MiB" */
 const char *format_size(uint64_t bytes, char buffer[FORMAT_BYTES]);
 

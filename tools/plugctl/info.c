@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
 #include "format.h"
 #include "out.h"
 #include "plugin_json.h"
@@ -38,7 +39,7 @@ config_json(const Plug__InfoConfig *config)
 			 (int)config->secret, "required", (int)config->required);
 }
 
-static json_t *
+json_t *
 info_json(const Plug__PluginInfo *info)
 {
 	json_t *json = json_object(), *methods = json_array(), *config = json_array();
@@ -57,7 +58,13 @@ info_json(const Plug__PluginInfo *info)
 	json_object_set_new(json, "priority", json_integer(info->priority));
 	json_object_set_new(json, "tags", strings_json(info->tags, info->n_tags));
 	json_object_set_new(json, "provides", strings_json(info->provides, info->n_provides));
+	json_object_set_new(json, "exclusive", strings_json(info->exclusive, info->n_exclusive));
+	json_object_set_new(json, "conflicts", strings_json(info->conflicts, info->n_conflicts));
+	json_object_set_new(json, "commands", strings_json(info->commands, info->n_commands));
+	json_object_set_new(json, "probe_method", out_json_text(plug_str(info->probe_method)));
 	json_object_set_new(json, "requires", strings_json(info->requires, info->n_requires));
+	json_object_set_new(json, "required_by",
+			    strings_json(info->required_by, info->n_required_by));
 	json_object_set_new(json, "exec", strings_json(info->exec, info->n_exec));
 	for (size_t i = 0; i < info->n_methods; i++)
 		json_array_append_new(methods, method_json(info->methods[i]));
@@ -166,7 +173,11 @@ show_info(const Plug__PluginInfo *info)
 	show_text("repository", info->repository);
 	show_words("tags", info->tags, info->n_tags);
 	show_words("provides", info->provides, info->n_provides);
+	show_words("alone", info->exclusive, info->n_exclusive);
+	show_words("conflicts", info->conflicts, info->n_conflicts);
+	show_words("commands", info->commands, info->n_commands);
 	show_words("requires", info->requires, info->n_requires);
+	show_words("required by", info->required_by, info->n_required_by);
 	out_field("priority", "%u", info->priority);
 	show_text("manifest", info->path);
 	show_words("exec", info->exec, info->n_exec);
@@ -233,5 +244,6 @@ const struct verb verb_info = {
 	.complete = COMPLETE_PLUGIN,
 	.min_args = 1,
 	.max_args = 1,
+	.paged = true,
 	.run = run,
 };

@@ -2,12 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "format.h"
+#include "logs.h"
 #include "out.h"
 #include "plugin_json.h"
 #include "verb.h"
 
-#define FOLLOW_LINES 10 /* shown before following, unless -n says otherwise */
+#define CATCH_UP_SECONDS 2
+#define FOLLOW_LINES     10 /* shown before following, unless -n says otherwise */
 
 struct reader {
 	struct ctl *ctl;
@@ -112,6 +115,101 @@ on_logs(const Plug__Response *response, void *user)
 	return true;
 }
 
+/* ---- on a thread ---- */
+
+static bool
+on_followed(const Plug__Response *response, void *user)
+{
+	struct reader *reader = user;
+	struct logs_follower *follower = CONTAINER_OF(reader->ctl, struct logs_follower, ctl);
+
+	on_logs(response, user);
+	pthread_mutex_lock(&follower->lock);
+	if (response->outcome == PLUG_OK && response->body_case == PLUG__RESPONSE__BODY_LOGS)
+		follower->shown += response->logs->n_lines + response->logs->dropped;
+	pthread_cond_broadcast(&follower->news);
+	pthread_mutex_unlock(&follower->lock);
+	return true;
+}
+
+static void *
+follow(void *user)
+{
+	struct logs_follower *follower = user;
+	struct reader reader = {.ctl = &follower->ctl, .name = follower->name, .follow = true};
+	Plug__Request request = PLUG__REQUEST__INIT;
+	Plug__LogsRequest logs = PLUG__LOGS_REQUEST__INIT;
+
+	request.body_case = PLUG__REQUEST__BODY_LOGS;
+	request.logs = &logs;
+	logs.name = (char *)follower->name;
+	logs.follow = true;
+	ctl_ask(&follower->ctl, &request, 0, on_followed, &reader);
+	pthread_mutex_lock(&follower->lock);
+	follower->ended = true;
+	pthread_cond_broadcast(&follower->news);
+	pthread_mutex_unlock(&follower->lock);
+	return NULL;
+}
+
+bool
+logs_follow(struct logs_follower *follower, const struct ctl *ctl, const char *name)
+{
+	*follower = (struct logs_follower){
+		.ctl = {.verb = ctl->verb, .runtime_dir = ctl->runtime_dir, .json = ctl->json},
+		.name = name,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.news = PTHREAD_COND_INITIALIZER,
+	};
+	if (ctl_connect(&follower->ctl) != CTL_DONE)
+		return false;
+	if (pthread_create(&follower->thread, NULL, follow, follower) == 0)
+		return true;
+	ctl_close(&follower->ctl);
+	return false;
+}
+
+static bool
+on_counted(const Plug__Response *response, void *user)
+{
+	uint64_t *count = user;
+
+	if (response->outcome == PLUG_OK && response->body_case == PLUG__RESPONSE__BODY_LOGS)
+		*count += response->logs->n_lines + response->logs->dropped;
+	return true;
+}
+
+void
+logs_catch_up(struct logs_follower *follower, struct ctl *ctl)
+{
+	Plug__Request request = PLUG__REQUEST__INIT;
+	Plug__LogsRequest logs = PLUG__LOGS_REQUEST__INIT;
+	struct timespec until;
+	uint64_t count = 0;
+
+	request.body_case = PLUG__REQUEST__BODY_LOGS;
+	request.logs = &logs;
+	logs.name = (char *)follower->name;
+	if (ctl_ask(ctl, &request, CTL_ANSWER_MS, on_counted, &count))
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CATCH_UP_SECONDS;
+	pthread_mutex_lock(&follower->lock);
+	while (follower->shown < count && !follower->ended &&
+	       pthread_cond_timedwait(&follower->news, &follower->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&follower->lock);
+}
+
+void
+logs_unfollow(struct logs_follower *follower)
+{
+	pthread_join(follower->thread, NULL);
+	ctl_close(&follower->ctl);
+}
+
+/* ---- the verb ---- */
+
 static int
 run(struct ctl *ctl, const struct args *args)
 {
@@ -163,5 +261,6 @@ const struct verb verb_logs = {
 	.complete = COMPLETE_PLUGIN,
 	.min_args = 1,
 	.max_args = 1,
+	.paged = true,
 	.run = run,
 };

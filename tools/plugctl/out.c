@@ -14,6 +14,21 @@
 
 static bool is_terminal, colored;
 
+void *
+out_must(void *memory)
+{
+	if (memory)
+		return memory;
+	fputs("plugctl: out of memory\n", stderr);
+	exit(1);
+}
+
+static void *
+json_memory(size_t size)
+{
+	return out_must(malloc(size));
+}
+
 void
 out_init(bool no_color)
 {
@@ -22,6 +37,7 @@ out_init(bool no_color)
 	is_terminal = isatty(STDOUT_FILENO);
 	colored = is_terminal && !no_color && !(unwanted && *unwanted) &&
 		  !(term && strcmp(term, "dumb") == 0);
+	json_set_alloc_funcs(json_memory, free);
 }
 
 bool
@@ -66,7 +82,7 @@ out_state_color(const char *state)
 		{"ready", OUT_GREEN},     {"starting", OUT_YELLOW}, {"draining", OUT_YELLOW},
 		{"stopping", OUT_YELLOW}, {"backoff", OUT_YELLOW},  {"failed", OUT_RED},
 		{"quarantined", OUT_RED}, {"stuck", OUT_RED},       {"stopped", OUT_DIM},
-		{"disabled", OUT_DIM},
+		{"disabled", OUT_DIM},    {"disabled", OUT_DIM},
 	};
 
 	for (size_t i = 0; i < sizeof(colors) / sizeof(*colors); i++)
@@ -112,16 +128,10 @@ out_escape(const char *text, size_t size)
 {
 	char *escaped = NULL;
 	size_t escaped_size;
-	FILE *to = open_memstream(&escaped, &escaped_size);
+	FILE *to = out_must(open_memstream(&escaped, &escaped_size));
 
-	if (!to)
-		return NULL;
 	escape_to(to, text, size, false);
-	if (fclose(to) != 0) {
-		free(escaped);
-		return NULL;
-	}
-	return escaped;
+	return out_must(fclose(to) ? NULL : escaped);
 }
 
 void
@@ -131,6 +141,15 @@ out_text(const char *text, size_t size)
 		escape_to(stdout, text, size, true);
 	else
 		fwrite(text, 1, size, stdout);
+}
+
+void
+out_error_text(const char *text, size_t size)
+{
+	if (isatty(STDERR_FILENO))
+		escape_to(stderr, text, size, true);
+	else
+		fwrite(text, 1, size, stderr);
 }
 
 void
@@ -146,13 +165,10 @@ out_field(const char *key, const char *format, ...)
 	char *value = NULL;
 	const char *line, *end;
 	va_list args;
-	int written;
 
 	va_start(args, format);
-	written = vasprintf(&value, format, args);
+	value = out_must(vasprintf(&value, format, args) < 0 ? NULL : value);
 	va_end(args);
-	if (written < 0)
-		return;
 	for (line = value; line; line = end ? end + 1 : NULL) {
 		end = strchr(line, '\n');
 		printf("%*s", FIELD_INDENT, "");
@@ -201,9 +217,7 @@ out_json_text(const char *text)
 
 	if (json)
 		return json;
-	repaired = malloc(3 * size + 1);
-	if (!repaired)
-		return NULL;
+	repaired = out_must(malloc(3 * size + 1));
 	while (at < size) {
 		length = utf8_sequence(text + at, size - at);
 		memcpy(repaired + used, length ? text + at : "\xef\xbf\xbd", length ? length : 3);

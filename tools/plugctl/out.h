@@ -29,7 +29,14 @@ void out_end(enum out_color color);
 void out_text(const char *text, size_t size);
 void out_line(const char *text); /* and a newline */
 
-/* out_text() into memory, always escaped, newlines too.  The caller frees it; NULL: no memory. */
+/* The same to stderr. */
+void out_error_text(const char *text, size_t size);
+
+/* `memory`, unless it is NULL: then the program says that there is none and ends with 1, for half
+ * an output is none.  What jansson allocates goes this way, too. */
+void *out_must(void *memory);
+
+/* out_text() into memory, always escaped, newlines too.  The caller frees it; never NULL. */
 char *out_escape(const char *text, size_t size);
 
 /* How a state is shown. */

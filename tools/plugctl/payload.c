@@ -28,8 +28,9 @@ payload_is_text(const char *content_type)
 
 /* ---- files ---- */
 
-static bool
-read_all(FILE *from, const char *name, char **ret, size_t *ret_size, char why[PAYLOAD_WHY_BYTES])
+bool
+payload_read_all(FILE *from, const char *name, char **ret, size_t *ret_size,
+		 char why[PAYLOAD_WHY_BYTES])
 {
 	size_t size = 0, capacity = 0, got;
 	char *data = NULL, *longer;
@@ -71,7 +72,7 @@ string_of_file(const char *path, char why[PAYLOAD_WHY_BYTES])
 		snprintf(why, PAYLOAD_WHY_BYTES, "cannot read %s: %s", path, strerror(errno));
 		return NULL;
 	}
-	if (read_all(file, path, &data, &size, why)) {
+	if (payload_read_all(file, path, &data, &size, why)) {
 		json = json_stringn(data, size);
 		if (!json)
 			snprintf(why, PAYLOAD_WHY_BYTES,
@@ -245,7 +246,7 @@ payload_from_words(const char *const *words, size_t count, const char *content_t
 
 	snprintf(why, PAYLOAD_WHY_BYTES, "no memory");
 	if (count == 1 && strcmp(words[0], "-") == 0)
-		done = read_all(input, "the standard input", &data, &size, why) &&
+		done = payload_read_all(input, "the standard input", &data, &size, why) &&
 		       from_text(data, size, "the standard input", &payload, why);
 	else if (count == 0)
 		done = (payload.data = strdup(json ? "{}" : "")) != NULL;

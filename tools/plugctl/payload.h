@@ -28,6 +28,11 @@ struct payload {
 bool payload_from_words(const char *const *words, size_t count, const char *content_type,
 			FILE *input, struct payload *ret, char why[PAYLOAD_WHY_BYTES]);
 
+/* All that is left of a stream, called `name` in messages, with a NUL behind it; the caller frees
+ * it.  False after the reason was written to `why`. */
+bool payload_read_all(FILE *from, const char *name, char **ret, size_t *ret_size,
+		      char why[PAYLOAD_WHY_BYTES]);
+
 void payload_fini(struct payload *payload);
 
 /* "application/json", "application/json; charset=…", "application/problem+json" */

@@ -18,6 +18,13 @@ strings_json(char *const *strings, size_t count)
 	return array;
 }
 
+/* null: no operator said anything. */
+static json_t *
+enabled_json(uint32_t enabled)
+{
+	return enabled ? json_boolean(enabled == 1) : json_null();
+}
+
 json_t *
 plugin_line_json(const Plug__PluginLine *line)
 {
@@ -33,6 +40,15 @@ plugin_line_json(const Plug__PluginLine *line)
 	json_object_set_new(json, "uptime_ms", number_json(line->uptime_ms));
 	json_object_set_new(json, "rss_bytes", number_json(line->rss_bytes));
 	json_object_set_new(json, "reason", out_json_text(plug_str(line->reason)));
+	json_object_set_new(json, "ready", json_integer(line->ready));
+	json_object_set_new(json, "instances", json_integer(line->instances));
+	json_object_set_new(json, "standby_ready", json_integer(line->standby_ready));
+	json_object_set_new(json, "standby", json_integer(line->standby));
+	json_object_set_new(json, "category", out_json_text(plug_str(line->category)));
+	json_object_set_new(json, "store", out_json_text(plug_str(line->store)));
+	json_object_set_new(json, "enabled", enabled_json(line->enabled));
+	json_object_set_new(json, "new", json_boolean(line->is_new));
+	json_object_set_new(json, "single", json_boolean(line->single));
 	return json;
 }
 
@@ -46,7 +62,7 @@ bad_plugin_json(const Plug__BadPlugin *bad)
 json_t *
 call_in_flight_json(const Plug__CallInFlight *call)
 {
-	return json_pack("{s:o, s:o, s:o, s:b}", "id", number_json(call->id), "method",
+	return json_pack("{s:o, s:o, s:o, s:b, s:b}", "id", number_json(call->id), "method",
 			 out_json_text(plug_str(call->method)), "age_ms", number_json(call->age_ms),
-			 "hung", (int)call->hung);
+			 "hung", (int)call->hung, "executing", (int)call->executing);
 }

@@ -31,10 +31,8 @@ base64(const uint8_t *data, size_t size)
 {
 	static const char digits[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *text = malloc((size + 2) / 3 * 4 + 1), *to = text;
+	char *text = out_must(malloc((size + 2) / 3 * 4 + 1)), *to = text;
 
-	if (!text)
-		return NULL;
 	for (size_t i = 0; i < size; i += 3) {
 		size_t left = size - i;
 		uint32_t word = (uint32_t)data[i] << 16 | (left > 1 ? data[i + 1] : 0u) << 8 |
@@ -159,8 +157,7 @@ print_pretty(struct reply_printer *printer, const json_t *json)
 	char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
 
 	reply_end_line(printer);
-	if (text)
-		out_line(text);
+	out_line(out_must(text));
 	free(text);
 }
 
@@ -185,7 +182,7 @@ reply_print_piece(struct reply_printer *printer, const struct plug_payload *piec
 		char *line = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
 
 		reply_end_line(printer);
-		out_line(line ? line : "");
+		out_line(out_must(line));
 		free(line);
 	} else {
 		print_other(printer, piece);

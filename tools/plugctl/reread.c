@@ -1,7 +1,9 @@
 #include <stdio.h>
 
 #include "act.h"
+#include "bad_plugins.h"
 #include "out.h"
+#include "plugin_json.h"
 
 #define REREAD_MS 30000
 
@@ -13,9 +15,35 @@ ignore(const Plug__Response *response, void *user)
 	return true;
 }
 
+static bool
+on_list(const Plug__Response *response, void *user)
+{
+	const Plug__ListResponse *list = response->list;
+
+	if (response->outcome != PLUG_OK || response->body_case != PLUG__RESPONSE__BODY_LIST)
+		return true;
+	for (size_t i = 0; i < list->n_bad; i++)
+		json_array_append_new(user, bad_plugin_json(list->bad[i]));
+	return true;
+}
+
+static int
+list_bad(struct ctl *ctl, json_t *bad)
+{
+	Plug__Request request = PLUG__REQUEST__INIT;
+	Plug__ListRequest list = PLUG__LIST_REQUEST__INIT;
+
+	request.body_case = PLUG__REQUEST__BODY_LIST;
+	request.list = &list;
+	list.type = (char *)"";
+	list.tag = (char *)"";
+	return ctl_request(ctl, &request, NULL, ctl_timeout(ctl, CTL_ANSWER_MS), on_list, bad);
+}
+
 static int
 run(struct ctl *ctl, const struct args *args)
 {
+	json_t *bad;
 	int status;
 
 	(void)args;
@@ -23,11 +51,17 @@ run(struct ctl *ctl, const struct args *args)
 			       ignore, NULL);
 	if (status != CTL_DONE)
 		return status;
-	if (ctl->json)
-		out_json(json_pack("{s:b}", "reread", 1));
-	else
+	bad = out_must(json_array());
+	status = list_bad(ctl, bad);
+	if (status == CTL_DONE && ctl->json) {
+		out_json(json_pack("{s:b, s:O}", "reread", 1, "bad", bad));
+	} else if (status == CTL_DONE) {
 		puts("plugd has read its configuration and plugin directories again");
-	return CTL_DONE;
+		fflush(stdout);
+		bad_plugins_warn(bad);
+	}
+	json_decref(bad);
+	return status;
 }
 
 const struct verb verb_reread = {
@@ -35,6 +69,12 @@ const struct verb verb_reread = {
 	.summary = "make plugd read its configuration and plugin directories again",
 	.help = "Does what SIGHUP does.  A configuration with errors is refused as a whole, and "
 		"what was "
-		"in force stays in force.",
+		"in force stays in force.  Manifests that cannot be used are told on stderr; the "
+		"other plugins are none the worse for them, and the exit status is 0.",
+	.examples =
+		(const struct verb_example[]){
+			{"plugctl reread --json | jq -r '.bad[].path'", "what cannot be used"},
+			{NULL},
+		},
 	.run = run,
 };

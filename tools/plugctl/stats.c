@@ -2,11 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
+#include "data_plane.h"
 #include "format.h"
 #include "out.h"
 #include "plugin_json.h"
 #include "table.h"
 #include "verb.h"
+#include "watch.h"
 
 struct reader {
 	struct ctl *ctl;
@@ -47,6 +50,18 @@ method_json(const Plug__MethodStats *method)
 }
 
 static json_t *
+took_json(const Plug__PluginStats *stats)
+{
+	json_t *took = json_array();
+
+	for (size_t i = 0; i < stats->n_took; i++)
+		json_array_append_new(took, json_pack("{s:o, s:o}", "below_ns",
+						      number_json(stats->took[i]->below_ns),
+						      "calls", number_json(stats->took[i]->calls)));
+	return took;
+}
+
+json_t *
 stats_json(const Plug__PluginStats *stats)
 {
 	const struct number numbers[] = {
@@ -64,15 +79,20 @@ stats_json(const Plug__PluginStats *stats)
 		{"log_lines", stats->log_lines},
 		{"log_dropped", stats->log_dropped},
 		{"session_resumes", stats->session_resumes},
+		{"cpu_all_ms", stats->cpu_all_ms},
+		{"rss_all_bytes", stats->rss_all_bytes},
+		{"processes", stats->processes},
 	};
 	json_t *json = json_pack("{s:o}", "name", out_json_text(plug_str(stats->name)));
 	json_t *methods = json_array();
 
 	set_numbers(json, numbers, sizeof(numbers) / sizeof(*numbers));
 	json_object_set_new(json, "last_error", out_json_text(plug_str(stats->last_error)));
+	json_object_set_new(json, "data_plane", data_plane_json(stats->data_plane));
 	for (size_t i = 0; i < stats->n_methods; i++)
 		json_array_append_new(methods, method_json(stats->methods[i]));
 	json_object_set_new(json, "methods", methods);
+	json_object_set_new(json, "took", took_json(stats));
 	return json;
 }
 
@@ -88,6 +108,7 @@ add_row(struct table *table, const Plug__PluginStats *stats, uint64_t now_ms)
 	table_cell(table, stats->errors ? OUT_YELLOW : OUT_PLAIN, "%" PRIu64, stats->errors);
 	table_cell(table, OUT_PLAIN, "%" PRIu64, stats->in_flight);
 	table_cell(table, OUT_PLAIN, "%" PRIu64, stats->queued);
+	table_cell(table, OUT_PLAIN, "%" PRIu64, stats->data_plane ? stats->data_plane->calls : 0);
 	table_cell(table, OUT_PLAIN, "%s", format_ago(stats->last_used_ms, now_ms, used));
 	table_cell(table, stats->crashes ? OUT_RED : OUT_PLAIN, "%" PRIu64, stats->crashes);
 	table_cell(table, OUT_PLAIN, "%s",
@@ -101,9 +122,9 @@ add_row(struct table *table, const Plug__PluginStats *stats, uint64_t now_ms)
 static void
 show_methods(const Plug__PluginStats *stats)
 {
-	static const char *const heads[] = {"  METHOD",  ">CALLS",     ">OK",   ">ERRORS",
-					    ">TIMEOUTS", ">CANCELLED", ">GONE", ">P50",
-					    ">P90",      ">P99",       ">MAX",  NULL};
+	static const char *const heads[] = {"  METHOD",  ">CALLS",      "?>OK",   ">ERRORS",
+					    ">TIMEOUTS", "?>CANCELLED", "?>GONE", ">P50",
+					    "?>P90",     ">P99",        ">MAX",   NULL};
 	struct table *table = table_new(heads);
 	char text[FORMAT_BYTES];
 
@@ -150,6 +171,7 @@ show_one(const Plug__PluginStats *stats)
 	out_field("log", "%" PRIu64 " lines, %" PRIu64 " dropped", stats->log_lines,
 		  stats->log_dropped);
 	out_field("session", "resumed %" PRIu64 " times", stats->session_resumes);
+	data_plane_show(stats->data_plane, true);
 	show_methods(stats);
 }
 
@@ -180,9 +202,9 @@ on_stats(const Plug__Response *response, void *user)
 static int
 run(struct ctl *ctl, const struct args *args)
 {
-	static const char *const heads[] = {"NAME",     ">CALLS",     ">ERRORS",  ">IN FLIGHT",
-					    ">WAITING", ">LAST USED", ">CRASHES", ">MEMORY",
-					    ">CPU",     NULL};
+	static const char *const heads[] = {
+		"NAME",       ">CALLS",   ">ERRORS", "?>IN FLIGHT", "?>WAITING", "?>BY CHANNEL",
+		">LAST USED", ">CRASHES", ">MEMORY", ">CPU",        NULL};
 	Plug__Request request = PLUG__REQUEST__INIT;
 	Plug__StatsRequest stats = PLUG__STATS_REQUEST__INIT;
 	struct reader reader = {.ctl = ctl, .one = args->word_count == 1};
@@ -213,6 +235,7 @@ const struct verb verb_stats = {
 	.help = "Without a NAME a line for each plugin; with one all its counters, and for each "
 		"method "
 		"the outcomes and latencies of its calls through plugd.",
+	.options = (const struct option_spec[]){WATCH_OPTION, {NULL}},
 	.examples =
 		(const struct verb_example[]){
 			{"plugctl stats echo", "latency percentiles of each method"},
@@ -220,5 +243,6 @@ const struct verb verb_stats = {
 		},
 	.complete = COMPLETE_PLUGIN,
 	.max_args = 1,
+	.paged = true,
 	.run = run,
 };

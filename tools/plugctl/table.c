@@ -7,10 +7,12 @@
 
 #include "format.h"
 
-#define GAP 2 /* spaces between columns */
+#define GAP        2 /* spaces between columns */
+#define LAST_LEAST 8 /* columns of the terminal that the last one has at least */
+#define CUT_LEAST  6 /* and one that is cut */
 
 struct cell {
-	char *text; /* NULL: no memory for it, shown as empty */
+	char *text; /* NULL: not filled, shown as empty */
 	enum out_color color;
 };
 
@@ -23,10 +25,8 @@ struct table {
 struct table *
 table_new(const char *const *heads)
 {
-	struct table *table = calloc(1, sizeof(*table));
+	struct table *table = out_must(calloc(1, sizeof(*table)));
 
-	if (!table)
-		return NULL;
 	table->heads = heads;
 	while (heads[table->columns])
 		table->columns++;
@@ -44,22 +44,19 @@ table_free(struct table *table)
 	free(table);
 }
 
-static bool
-room(struct table *table)
+static void
+make_room(struct table *table)
 {
 	size_t wider = table->capacity ? 2 * table->capacity : 32;
 	struct cell *cells;
 
 	if (table->rows < table->capacity)
-		return true;
-	cells = realloc(table->cells, wider * table->columns * sizeof(*cells));
-	if (!cells)
-		return false;
+		return;
+	cells = out_must(realloc(table->cells, wider * table->columns * sizeof(*cells)));
 	memset(cells + table->capacity * table->columns, 0,
 	       (wider - table->capacity) * table->columns * sizeof(*cells));
 	table->cells = cells;
 	table->capacity = wider;
-	return true;
 }
 
 void
@@ -69,36 +66,42 @@ table_cell(struct table *table, enum out_color color, const char *format, ...)
 	char *text = NULL;
 	va_list args;
 
-	if (table->at == table->columns || !room(table))
+	if (table->at == table->columns)
 		return;
+	make_room(table);
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
+	text = out_must(vasprintf(&text, format, args) < 0 ? NULL : text);
 	va_end(args);
 	cell = &table->cells[table->rows * table->columns + table->at++];
 	cell->color = color;
-	cell->text = text ? out_escape(text, strlen(text)) : NULL;
+	cell->text = out_escape(text, strlen(text));
 	free(text);
 }
 
 void
 table_row(struct table *table)
 {
-	if (room(table))
-		table->rows++;
+	make_room(table);
+	table->rows++;
 	table->at = 0;
+}
+
+static bool
+may_be_left_out(const struct table *table, size_t column)
+{
+	return table->heads[column][0] == '?';
 }
 
 static bool
 aligned_right(const struct table *table, size_t column)
 {
-	return table->heads[column][0] == '>';
+	return table->heads[column][may_be_left_out(table, column)] == '>';
 }
 
 static const char *
 head_of(const struct table *table, size_t column)
 {
-	return table->heads[column] + aligned_right(table, column);
+	return table->heads[column] + may_be_left_out(table, column) + aligned_right(table, column);
 }
 
 static const struct cell *
@@ -162,36 +165,106 @@ static void
 print_cell(const struct layout *layout, size_t column, const char *text, enum out_color color)
 {
 	size_t width = layout->widths[column], used = format_columns(text);
+	bool right = aligned_right(layout->table, column);
 
-	if (aligned_right(layout->table, column))
+	used = used < width ? used : width; /* of what is cut */
+	if (right)
 		pad(width - used);
-	out_start(color);
+	if (*text)
+		out_start(color);
 	if (column == layout->last)
 		print_cut(text, layout->limit);
 	else
-		fputs(text, stdout);
-	out_end(color);
+		print_cut(text, width);
+	if (*text)
+		out_end(color);
 	if (column == layout->last)
 		putchar('\n');
 	else
-		pad(GAP + (aligned_right(layout->table, column) ? 0 : width - used));
+		pad(GAP + (right ? 0 : width - used));
+}
+
+/* How much the columns before the last one take; tells which that is. */
+static size_t
+before_last(struct layout *layout)
+{
+	size_t before = 0;
+
+	layout->last = layout->table->columns;
+	for (size_t column = 0; column < layout->table->columns; column++) {
+		if (!layout->widths[column])
+			continue;
+		if (layout->last < layout->table->columns)
+			before += layout->widths[layout->last] + GAP;
+		layout->last = column;
+	}
+	if (layout->last == layout->table->columns)
+		layout->last = 0;
+	return before;
+}
+
+/* What the last column needs at least: a number all of it. */
+static size_t
+last_least(const struct layout *layout)
+{
+	size_t width = layout->widths[layout->last];
+
+	return aligned_right(layout->table, layout->last) || width < LAST_LEAST ? width
+										: LAST_LEAST;
+}
+
+/* Names that are cut cannot be told apart: what somebody can do without goes first. */
+static size_t
+leave_out(struct layout *layout, size_t before, size_t terminal)
+{
+	for (size_t column = layout->table->columns; column-- > 0;) {
+		if (before + last_least(layout) <= terminal)
+			break;
+		if (!may_be_left_out(layout->table, column))
+			continue;
+		layout->widths[column] = 0;
+		before = before_last(layout);
+	}
+	return before;
+}
+
+/* The widest of the columns before the last gives way, one step at a time, until all fit or none is
+ * wide.  Numbers are never cut. */
+static size_t
+shrink(struct layout *layout, size_t before, size_t terminal)
+{
+	while (before + last_least(layout) > terminal) {
+		size_t widest = layout->last;
+
+		for (size_t column = 0; column < layout->last; column++)
+			if (!aligned_right(layout->table, column) &&
+			    (widest == layout->last ||
+			     layout->widths[column] > layout->widths[widest]))
+				widest = column;
+		if (widest == layout->last || layout->widths[widest] <= CUT_LEAST)
+			break;
+		layout->widths[widest]--;
+		before--;
+	}
+	return before;
 }
 
 static void
 lay_out(struct layout *layout)
 {
-	size_t before = 0, terminal = out_width();
+	size_t before, terminal = out_width();
 
-	for (size_t column = 0; column < layout->table->columns; column++) {
+	for (size_t column = 0; column < layout->table->columns; column++)
 		layout->widths[column] = width_of(layout->table, column);
-		if (layout->widths[column]) {
-			before += column ? layout->widths[layout->last] + GAP : 0;
-			layout->last = column;
-		}
-	}
-	layout->limit = terminal > before + 8 ? terminal - before : 8;
-	if (terminal == SIZE_MAX)
+	before = before_last(layout);
+	if (terminal == SIZE_MAX) {
 		layout->limit = SIZE_MAX;
+		return;
+	}
+	before = leave_out(layout, before, terminal);
+	before = shrink(layout, before, terminal);
+	layout->limit =
+		terminal > before + last_least(layout) ? terminal - before : last_least(layout);
 }
 
 void
@@ -199,9 +272,7 @@ table_print(const struct table *table)
 {
 	struct layout layout = {.table = table};
 
-	layout.widths = calloc(table->columns, sizeof(*layout.widths));
-	if (!layout.widths)
-		return;
+	layout.widths = out_must(calloc(table->columns, sizeof(*layout.widths)));
 	lay_out(&layout);
 	for (size_t column = 0; column < table->columns; column++)
 		if (layout.widths[column])

@@ -7,7 +7,8 @@
 struct table;
 
 /* `columns` heads, ended by NULL, that outlive the table; one that begins with '>' is aligned
- * right. NULL: no memory. */
+ * right, one that begins with '?' (before '>') is left out where the terminal is too narrow for
+ * all.  Never NULL: without memory the program ends. */
 struct table *table_new(const char *const *heads);
 void table_free(struct table *table);
 
@@ -18,7 +19,8 @@ void table_row(struct table *table); /* ends the current row */
 
 /*
  * To stdout.  Columns that are empty in every row are left out.  On a terminal the last column is
- * cut where the terminal ends.
+ * cut where the terminal ends; where that is not enough, columns that may be are left out, from the
+ * right, until the others fit; then the widest of the others is cut, numbers never.
  */
 void table_print(const struct table *table);
 

@@ -1,6 +1,4 @@
 /* The parser is plugd's own, so what is accepted here is accepted there.  plugd need not run. */
-#include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,158 +7,126 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/manifest.h"
-#include "core/yaml.h"
+#include "check.h"
+#include "check_read.h"
 #include "out.h"
-#include "plugin_json.h"
 #include "verb.h"
-#include "wire.h"
 
-#define MANIFEST_NAME "plugin.yaml"
 #define OPEN_DIRS     16
 #define MANIFESTS_MAX 4096 /* of one folder */
 
 struct validation {
 	struct ctl *ctl;
+	bool strict, quiet;
 	json_t *plugins;
-	size_t checked, invalid;
+	json_t *names; /* plugin -> path of the manifest that has that name */
+	json_t *words; /* command or alias -> plugin */
+	size_t checked, invalid, warned;
 };
 
-/* ---- what the parser does not check ---- */
-
-static bool
-is_program(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
-}
-
-static bool
-in_path(const char *program)
-{
-	const char *dirs = getenv("PATH"), *end;
-	char path[PATH_MAX];
-
-	for (; dirs && *dirs; dirs = *end ? end + 1 : end) {
-		end = strchrnul(dirs, ':');
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(end - dirs), dirs, program);
-		if (is_program(path))
-			return true;
-	}
-	return false;
-}
-
-static void
-check_exec(const struct manifest *manifest, struct diags *diags)
-{
-	const char *program = manifest->exec.count ? manifest->exec.items[0] : NULL;
-	const struct diag_pos *pos = manifest_origin(manifest, "exec");
-	struct stat st;
-
-	if (!program)
-		return;
-	if (!strchr(program, '/')) {
-		if (!in_path(program))
-			diag_error(diags, pos,
-				   "exec: \"%s\" is in no folder of $PATH; install it, or write "
-				   "\"./%s\" for a file beside the manifest",
-				   program, program);
-	} else if (stat(program, &st) < 0) {
-		diag_error(diags, pos, "exec: %s: %s; build the plugin, or correct the path",
-			   program, strerror(errno));
-	} else if (!S_ISREG(st.st_mode)) {
-		diag_error(diags, pos, "exec: %s is not a file", program);
-	} else if (access(program, X_OK) < 0) {
-		diag_error(diags, pos, "exec: %s is not executable; chmod +x it", program);
-	}
-}
-
-static void
-check_programs(const struct manifest *manifest, struct diags *diags)
-{
-	const struct field_strings *programs = &manifest->requires.programs;
-	const struct diag_pos *pos = manifest_origin(manifest, "requires.programs");
-
-	for (size_t i = 0; i < programs->count; i++)
-		if (!in_path(programs->items[i]))
-			diag_warning(diags, pos,
-				     "requires.programs: \"%s\" is in no folder of $PATH here; the "
-				     "plugin cannot start on this machine",
-				     programs->items[i]);
-}
-
 /* ---- one manifest ---- */
+
+static json_t *
+diag_json(const struct diag *diag)
+{
+	return json_pack("{s:s, s:o, s:i, s:i, s:o}", "severity",
+			 diag->severity == DIAG_ERROR  ? "error"
+			 : diag->severity == DIAG_NOTE ? "note"
+						       : "warning",
+			 "file", out_json_text(diag->pos.file ? diag->pos.file : ""), "line",
+			 (int)diag->pos.line, "column", (int)diag->pos.column, "message",
+			 out_json_text(diag->message));
+}
+
+static json_t *
+lines_json(const struct diags *diags, enum diag_severity severity)
+{
+	json_t *lines = json_array();
+	char line[DIAG_LINE_BYTES];
+
+	for (const struct diag *diag = diags->first; diag; diag = diag->next) {
+		if (diag->severity != severity)
+			continue;
+		diag_format(diag, line, sizeof(line));
+		json_array_append_new(lines, out_json_text(line));
+	}
+	return lines;
+}
+
+static json_t *
+report_json(const char *path, bool valid, const struct manifest *manifest,
+	    const struct diags *diags)
+{
+	json_t *all = json_array();
+
+	for (const struct diag *diag = diags->first; diag; diag = diag->next)
+		json_array_append_new(all, diag_json(diag));
+	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "path", out_json_text(path),
+			 "valid", (int)valid, "plugin",
+			 manifest ? out_json_text(manifest->plugin) : json_null(), "version",
+			 manifest ? out_json_text(manifest->version.text) : json_null(), "type",
+			 manifest ? json_string(manifest_type_name(manifest->type)) : json_null(),
+			 "errors", lines_json(diags, DIAG_ERROR), "warnings",
+			 lines_json(diags, DIAG_WARNING), "diagnostics", all);
+}
 
 static void
 report(struct validation *validation, const char *path, const struct manifest *manifest,
        const struct diags *diags)
 {
-	json_t *errors = json_array(), *warnings = json_array();
-	char line[DIAG_LINE_BYTES];
+	bool valid = !diags->errors && !(validation->strict && diags->warnings);
 
-	for (const struct diag *diag = diags->first; diag; diag = diag->next) {
-		diag_format(diag, line, sizeof(line));
-		json_array_append_new(diag->severity == DIAG_ERROR ? errors : warnings,
-				      out_json_text(line));
-		fprintf(stderr, "%s\n", line);
-	}
-	if (!validation->ctl->json && !diags->errors)
+	check_print(diags);
+	if (!validation->ctl->json && !validation->quiet && valid)
 		printf("%s: valid: %s %s (%s)\n", path, manifest->plugin, manifest->version.text,
 		       manifest_type_name(manifest->type));
-	json_array_append_new(
-		validation->plugins,
-		json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "path", out_json_text(path), "valid",
-			  diags->errors == 0, "plugin",
-			  manifest ? out_json_text(manifest->plugin) : json_null(), "version",
-			  manifest ? out_json_text(manifest->version.text) : json_null(), "errors",
-			  errors, "warnings", warnings));
+	json_array_append_new(validation->plugins, report_json(path, valid, manifest, diags));
 	validation->checked++;
-	validation->invalid += diags->errors > 0;
+	validation->warned += diags->warnings > 0;
+	validation->invalid += !valid;
 }
 
-/* NULL with an error added.  The caller frees it. */
-static char *
-read_file(const char *path, size_t *ret_size, struct diags *diags)
+/* plugd takes the first of two plugins with one name and refuses the other. */
+static void
+check_name(struct validation *validation, const char *path, const struct manifest *manifest,
+	   struct diags *diags)
 {
-	const struct diag_pos pos = {.file = path};
-	char *text = malloc(YAML_BYTES + 1);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t got = 1;
-	size_t size = 0;
+	const char *other = json_string_value(json_object_get(validation->names, manifest->plugin));
 
-	while (text && fd >= 0 && got > 0 && size <= YAML_BYTES) {
-		got = read(fd, text + size, YAML_BYTES + 1 - size);
-		size += got > 0 ? (size_t)got : 0;
-	}
-	if (!text || fd < 0 || got < 0) {
-		diag_error(diags, &pos, "cannot be read: %s", strerror(errno));
-		free(text);
-		text = NULL;
-	}
-	if (fd >= 0)
-		close(fd);
-	*ret_size = size;
-	return text;
+	if (other)
+		diag_error(diags, manifest_origin(manifest, "plugin"),
+			   "plugin: the name \"%s\" is that of %s too; names are unique on a host",
+			   manifest->plugin, other);
+	else
+		json_object_set_new(validation->names, manifest->plugin, out_json_text(path));
 }
 
-static struct manifest *
-parse(const char *path, struct diags *diags)
+/* Of two plugins with one command plugd takes the first, too. */
+static void
+check_word(struct validation *validation, const char *word, const struct manifest *manifest,
+	   struct diags *diags)
 {
-	struct manifest_input input = {.source = {.file = path}};
-	struct manifest *manifest = NULL;
-	char *text = read_file(path, &input.source.length, diags);
-	char *absolute = text ? realpath(path, NULL) : NULL;
+	const char *other = json_string_value(json_object_get(validation->words, word));
 
-	if (absolute) {
-		*strrchr(absolute, '/') = '\0';
-		input.dir = *absolute ? absolute : "/";
-		input.source.text = text;
-		manifest = manifest_parse(&input, diags);
+	if (other && strcmp(other, manifest->plugin) != 0)
+		diag_error(diags, manifest_command_origin(manifest, word),
+			   "commands: \"%s\" of %s is a command of %s already, which keeps it; "
+			   "expected another name",
+			   word, manifest->plugin, other);
+	else
+		json_object_set_new(validation->words, word, json_string(manifest->plugin));
+}
+
+static void
+check_commands(struct validation *validation, const struct manifest *manifest, struct diags *diags)
+{
+	const struct command *commands = manifest->commands.items;
+
+	for (size_t i = 0; i < manifest->commands.count; i++) {
+		check_word(validation, commands[i].name, manifest, diags);
+		for (size_t k = 0; k < commands[i].aliases.count; k++)
+			check_word(validation, commands[i].aliases.items[k], manifest, diags);
 	}
-	free(absolute);
-	free(text);
-	return manifest;
 }
 
 static void
@@ -170,11 +136,10 @@ validate_file(struct validation *validation, const char *path)
 	struct diags diags;
 
 	diags_init(&diags);
-	manifest = parse(path, &diags);
+	manifest = check_manifest(path, &diags);
 	if (manifest) {
-		manifest_fits_host(manifest, PLUG_VERSION, &diags);
-		check_exec(manifest, &diags);
-		check_programs(manifest, &diags);
+		check_name(validation, path, manifest, &diags);
+		check_commands(validation, manifest, &diags);
 	}
 	report(validation, path, manifest, &diags);
 	manifest_free(manifest);
@@ -192,9 +157,12 @@ static struct {
 static int
 on_file(const char *path, const struct stat *st, int kind, struct FTW *where)
 {
-	(void)st;
-	if (kind == FTW_F && strcmp(path + where->base, MANIFEST_NAME) == 0 &&
-	    found.count < MANIFESTS_MAX && (found.paths[found.count] = strdup(path)))
+	const char *name = path + where->base;
+	bool is_plugin = kind == FTW_F && (strcmp(name, CHECK_MANIFEST) == 0 ||
+					   (*name != '.' && *name != '_' && st->st_mode & 0111 &&
+					    check_holds_manifest(path)));
+
+	if (is_plugin && found.count < MANIFESTS_MAX && (found.paths[found.count] = strdup(path)))
 		found.count++;
 	return 0;
 }
@@ -221,7 +189,9 @@ validate_folder(struct validation *validation, const char *path)
 	if (found.count)
 		return;
 	diags_init(&diags);
-	diag_error(&diags, &pos, "no " MANIFEST_NAME " in this folder or below it");
+	diag_error(&diags, &pos,
+		   "no " CHECK_MANIFEST " in this folder or below it, and no executable "
+		   "that holds a manifest");
 	report(validation, path, NULL, &diags);
 	diags_fini(&diags);
 }
@@ -232,7 +202,7 @@ validate(struct validation *validation, const char *path)
 	struct stat st;
 	char beside[PATH_MAX];
 
-	snprintf(beside, sizeof(beside), "%s/" MANIFEST_NAME, path);
+	snprintf(beside, sizeof(beside), "%s/" CHECK_MANIFEST, path);
 	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
 		validate_file(validation, path);
 	else if (access(beside, F_OK) == 0)
@@ -244,7 +214,12 @@ validate(struct validation *validation, const char *path)
 static int
 run(struct ctl *ctl, const struct args *args)
 {
-	struct validation validation = {.ctl = ctl, .plugins = json_array()};
+	struct validation validation = {.ctl = ctl,
+					.strict = args_flag(args, "strict"),
+					.quiet = args_flag(args, "quiet"),
+					.plugins = json_array(),
+					.names = json_object(),
+					.words = json_object()};
 
 	for (size_t i = 0; i < args->word_count; i++)
 		validate(&validation, args->words[i]);
@@ -252,6 +227,8 @@ run(struct ctl *ctl, const struct args *args)
 		out_json(json_pack("{s:b, s:O}", "valid", validation.invalid == 0, "plugins",
 				   validation.plugins));
 	json_decref(validation.plugins);
+	json_decref(validation.names);
+	json_decref(validation.words);
 	if (validation.invalid)
 		fprintf(stderr, "plugctl: %zu of %zu not valid\n", validation.invalid,
 			validation.checked);
@@ -262,19 +239,30 @@ const struct verb verb_validate = {
 	.name = "validate",
 	.args = "PATH…",
 	.summary = "check manifests without plugd",
-	.help = "Checks each manifest as plugd would, and that the program it names is there and "
-		"can be "
-		"executed.  PATH is a plugin.yaml, a plugin's folder, or a folder of plugins, "
-		"which is "
-		"searched.  Errors and warnings are printed on stderr as FILE:LINE:COLUMN: like a "
-		"compiler's; the exit status is 1 if there are errors.",
+	.help = "Checks each manifest as plugd would, and what it names on this machine: that the "
+		"program is there, can be executed and is for this processor, its interpreter, the "
+		"programs and the user that it requires, the paths of its sandbox; and that no "
+		"name is there twice.  PATH is a plugin.yaml, an executable that holds its "
+		"manifest, a plugin's folder, or a folder of plugins, which is searched.\n\n"
+		"Errors and warnings are printed on stderr as FILE:LINE:COLUMN: like a compiler's. "
+		"The exit status is 1 if there are errors, with --strict also if there are "
+		"warnings.  Nothing is executed, and plugd need not run.",
+	.options =
+		(const struct option_spec[]){
+			{"strict", 's', NULL, "warnings are errors"},
+			{"quiet", 'q', NULL, "print nothing of what is valid"},
+			{NULL},
+		},
 	.examples =
 		(const struct verb_example[]){
 			{"plugctl validate .", "the plugin in this folder"},
+			{"plugctl validate --strict --json plugins | jq '.plugins[].diagnostics[]'",
+			 "all below a folder, for a CI job"},
 			{NULL},
 		},
 	.complete = COMPLETE_FILE,
 	.min_args = 1,
 	.max_args = VERB_ANY,
+	.paged = true,
 	.run = run,
 };

@@ -18,6 +18,7 @@ enum complete {
 	COMPLETE_DIR,
 	COMPLETE_TYPE, /* of a plugin */
 	COMPLETE_VERB,
+	COMPLETE_CONFIG, /* a subcommand of config, then a plugin */
 };
 
 /* A list of these ends with an entry whose name is NULL. */
@@ -29,6 +30,13 @@ struct option_spec {
 	enum complete complete;
 	enum args_kind kind;
 };
+
+/* Its value is the next word, always. */
+static inline bool
+option_takes_word(const struct option_spec *option)
+{
+	return option->arg && option->kind != ARGS_MAYBE_DURATION;
+}
 
 /* A list of these ends with an entry whose command is NULL. */
 struct verb_example {
@@ -44,12 +52,18 @@ struct verb {
 	const struct verb_example *examples;
 	enum complete complete; /* of the arguments */
 	size_t min_args, max_args;
+	bool paged; /* what it prints may be long: through $PAGER on a terminal */
 
 	/* The exit status.  Everything it prints to stdout is through out.h. */
 	int (*run)(struct ctl *ctl, const struct args *args);
 };
 
 #define VERB_ANY SIZE_MAX /* of max_args */
+
+/* A plugin's command, which is a verb of this run, under the name or alias that was typed; or NULL.
+ */
+extern const struct verb *verb_added;
+extern const char *verb_added_as;
 
 /* In the order in which help shows them; ends with NULL. */
 extern const struct verb *const verbs[];
@@ -59,7 +73,7 @@ extern const struct option_spec global_options[];
 
 extern const char *const plugin_types[]; /* ends with NULL */
 
-const struct verb *verb_find(const char *name);
+const struct verb *verb_named(const char *name);
 
 /* The verb that was probably meant, or NULL. */
 const char *verb_near(const char *name);

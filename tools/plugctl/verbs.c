@@ -4,22 +4,49 @@
 #include "verb.h"
 
 /* A verb is a file that defines verb_NAME, and a line here. */
-#define VERBS(X)    \
-	X(list)     \
-	X(status)   \
-	X(start)    \
-	X(stop)     \
-	X(restart)  \
-	X(call)     \
-	X(logs)     \
-	X(events)   \
-	X(crashes)  \
-	X(info)     \
-	X(stats)    \
-	X(validate) \
-	X(reread)   \
-	X(shutdown) \
-	X(version)  \
+#define VERBS(X)     \
+	X(list)      \
+	X(find)      \
+	X(status)    \
+	X(start)     \
+	X(stop)      \
+	X(restart)   \
+	X(reload)    \
+	X(scale)     \
+	X(enable)    \
+	X(disable)   \
+	X(load)      \
+	X(unload)    \
+	X(dirs)      \
+	X(config)    \
+	X(call)      \
+	X(commands)  \
+	X(logs)      \
+	X(events)    \
+	X(crashes)   \
+	X(poison)    \
+	X(info)      \
+	X(stats)     \
+	X(models)    \
+	X(size)      \
+	X(top)       \
+	X(test)      \
+	X(bench)     \
+	X(compare)   \
+	X(graph)     \
+	X(new)       \
+	X(validate)  \
+	X(install)   \
+	X(versions)  \
+	X(use)       \
+	X(uninstall) \
+	X(run)       \
+	X(debug)     \
+	X(doctor)    \
+	X(reread)    \
+	X(upgrade)   \
+	X(shutdown)  \
+	X(version)   \
 	X(help)
 
 #define DECLARE(name) extern const struct verb verb_##name;
@@ -35,6 +62,7 @@ const struct option_spec global_options[] = {
 	{"timeout", 0, "DURATION", "how long to wait: 500ms, 30s, 2m; a bare number is seconds",
 	 COMPLETE_NOTHING, ARGS_DURATION},
 	{"no-color", 0, NULL, "no colours, as with $NO_COLOR"},
+	{"no-pager", 0, NULL, "do not show long output with $PAGER"},
 	{"help", 'h', NULL, "show help and exit"},
 	{"version", 'V', NULL, "show the version and exit"},
 	{NULL},
@@ -53,9 +81,14 @@ const struct exit_text exit_texts[] = {
 	{0, NULL},
 };
 
+const struct verb *verb_added;
+const char *verb_added_as;
+
 const struct verb *
-verb_find(const char *name)
+verb_named(const char *name)
 {
+	if (verb_added && strcmp(verb_added_as, name) == 0)
+		return verb_added;
 	for (const struct verb *const *verb = verbs; *verb; verb++)
 		if (strcmp((*verb)->name, name) == 0)
 			return *verb;

@@ -44,7 +44,8 @@ walk(const struct reference_part *part, const struct reference_format *format, F
 		const struct field *field = &table->fields[i];
 		struct reference_key key = {.field = field};
 		char path[REFERENCE_PATH_BYTES], below[REFERENCE_PATH_BYTES + 8];
-		const char *step = field->type == &field_entries    ? ".NAME."
+		const char *step = field->type == &field_entries || field->type == &field_models
+					   ? ".NAME."
 				   : field->type == &field_sections ? "[]."
 								    : ".";
 

@@ -42,4 +42,7 @@ void reference_keys(const struct reference_part *part, const struct reference_fo
 void reference_unsupported(const struct reference_part *part, const struct reference_format *format,
 			   FILE *out);
 
+/* What a plugin of each type has to offer; markdown only. */
+void reference_contracts(FILE *out);
+
 #endif

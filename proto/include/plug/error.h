@@ -33,7 +33,8 @@ extern "C" {
 	X(PLUG_EUNREACHABLE, 16, "plugd cannot be reached")                            \
 	X(PLUG_EVERSION, 17, "no protocol version in common")                          \
 	X(PLUG_EAGAIN, 18, "nothing to do now")                                        \
-	X(PLUG_EBUSY, 19, "already in use")
+	X(PLUG_EBUSY, 19, "already in use")                                            \
+	X(PLUG_EPOISON, 20, "processes died of this request; it is refused for a while")
 
 typedef enum plug_err {
 #define PLUG_ERR_ENUM(name, number, text) name = number,

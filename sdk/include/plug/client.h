@@ -21,6 +21,7 @@
 
 #include <plug/error.h>
 #include <plug/export.h>
+#include <plug/tensor.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,13 @@ extern "C" {
 
 struct plug_client;
 
+enum plug_data_plane {
+	PLUG_DATA_PLANE_AUTO = 0, /* where it serves; $PLUG_DATA_PLANE=off overrides it */
+	PLUG_DATA_PLANE_OFF = 1   /* every call goes over plugd */
+};
+
+#define PLUG_SPIN_NEVER UINT32_MAX
+
 struct plug_client_config {
 	size_t size; /* sizeof(struct plug_client_config) */
 	/* Holds plugd.sock.  NULL: $PLUGD_SOCKET (the socket itself) if set, else
@@ -38,6 +46,11 @@ struct plug_client_config {
 	const char *runtime_dir;
 	const char *name;            /* of this program, for plugd's logs; NULL: its file name */
 	uint32_t connect_timeout_ms; /* of connecting and the handshake; 0: 5000 */
+	uint32_t data_plane;         /* enum plug_data_plane */
+	/* Longest time that a thread which waits for an answer looks for it before it sleeps, in
+	 * microseconds up to 10,000.  0: 50; PLUG_SPIN_NEVER: sleep at once.  $PLUG_SPIN_US
+	 * overrides it, and with a single processor nothing is spun. */
+	uint32_t spin_us;
 };
 
 /*
@@ -70,6 +83,13 @@ struct plug_payload {
 				     never NULL when received */
 };
 
+enum plug_request_flags {
+	/* Over a channel or not at all, as a request with tensors is: its reply has tensors.  Waits
+	 * for a channel to be opened, also while the plugin is restarted; where there can be none
+	 * the call ends with PLUG_EUNAVAILABLE before it was started. */
+	PLUG_REQUEST_CHANNEL = 1 << 0
+};
+
 struct plug_request {
 	size_t size; /* sizeof(struct plug_request) */
 	const char *plugin;
@@ -78,6 +98,12 @@ struct plug_request {
 	 * plug_client_send() copies it. */
 	struct plug_payload payload;
 	uint64_t timeout_ms; /* 0: the method's own deadline, kept by plugd alone */
+	/* At most PLUG_TENSORS, in arenas of any process; their contents must stay until the call
+	 * has ended, the library keeps the references that it needs.  They need the data plane:
+	 * without one the call ends with PLUG_EUNAVAILABLE.  Both are read like payload.data. */
+	const struct plug_tensor *tensors;
+	size_t tensor_count;
+	uint32_t flags; /* enum plug_request_flags */
 };
 
 /*
@@ -94,6 +120,9 @@ struct plug_reply {
 	struct plug_payload payload; /* of PLUG_OK; size 0 otherwise */
 	const char *message; /* of a failure: what was found, expected, and what to do; "" on
 				success */
+	/* Of PLUG_OK; they belong to the reply, see plug/tensor.h. */
+	const struct plug_tensor *tensors;
+	size_t tensor_count;
 };
 
 typedef void (*plug_on_done)(const struct plug_reply *reply, void *user);
@@ -148,6 +177,29 @@ PLUG_API int plug_client_timeout_ms(const struct plug_client *client);
  * protocol: the callbacks of the calls that ended by it have run, and the handle can be used on.
  */
 PLUG_API plug_err plug_client_dispatch(struct plug_client *client);
+
+/* Counts since the handle was opened. */
+struct plug_client_stats {
+	size_t size;            /* sizeof(struct plug_client_stats), set by the caller */
+	uint64_t calls_control; /* calls that went over plugd */
+	uint64_t calls_data;    /* … over a channel, straight to the plugin; a call that was moved
+				   counts on both */
+	uint64_t channels_open; /* now */
+	uint64_t channels_opened, channels_closed;
+	uint64_t channels_refused; /* requests for one that ended without */
+	uint64_t violations;       /* channels closed because the plugin broke their rules */
+	uint64_t moves;            /* channels that ended because the plugin was replaced */
+	uint64_t resends;          /* calls sent once more, another way */
+	uint64_t copies,
+		bytes_copied; /* of payloads, between memory of this process and channels */
+	uint64_t wakes_sent, wakes_received; /* each a system call */
+	uint64_t spin_hits, spin_misses; /* waits that ended before the thread went to sleep, and
+					    after */
+};
+
+/* Writes ret->size bytes at most.  Any thread.  PLUG_EINVAL: ret->size. */
+PLUG_API plug_err plug_client_stats(const struct plug_client *client,
+				    struct plug_client_stats *ret);
 
 /* The last failure of this handle, or of plug_client_open() on this thread when client is NULL, in
  * words: what was found, what was expected, what to do.  "" when there was none.  Valid until this

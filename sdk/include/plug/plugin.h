@@ -6,17 +6,19 @@
  * ticks the vitals page and shuts down. Anything may be printed to stdout and stderr at any time:
  * it is captured as logs, never protocol.
  *
- * Threads: on_start, on_drain and on_stop run on the thread that called plug_main(), one at a time.
- * Handlers run on worker threads, several at once, and the last of them has returned before on_stop
- * runs.  Functions that take a `struct plug_call *` belong to that call's handler until it returns
- * (see plug_call_cancelled for the exception); functions that take a `struct plug_plugin *` may be
- * called from any thread.
+ * Threads: on_start, on_config, on_drain and on_stop run on the thread that called plug_main(), one
+ * at a time. Handlers run on worker threads, several at once, and the last of them has returned
+ * before on_stop runs.  Functions that take a `struct plug_call *` belong to that call's handler
+ * until it returns (see plug_call_cancelled for the exception); functions that take a `struct
+ * plug_plugin *` may be called from any thread.
  */
 #ifndef PLUG_PLUGIN_H
 #define PLUG_PLUGIN_H
 
 #include <plug/error.h>
 #include <plug/export.h>
+#include <plug/manifest.h>
+#include <plug/tensor.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +33,9 @@ struct plug_call;   /* one call being handled */
 /*
  * Handle one call.  Answer with plug_reply() at most once, after any number of plug_reply_piece(),
  * and return PLUG_OK; returning PLUG_OK without plug_reply() answers with an empty payload.
- * Returning anything else answers with that code; plug_fail() does so with a message.  May block:
+ * Returning anything else answers with that code; plug_fail() does so with a message.  (One that
+ * gives up with PLUG_ECANCELLED because the plugin is being stopped answers with PLUG_EGONE: its
+ * caller has cancelled nothing.)  May block:
  * nothing else of the plugin waits for it, but only `workers` of them run at once.  Its stack has
  * 1 MiB.
  */
@@ -79,6 +83,26 @@ struct plug_plugin_config {
 	/* Every handler has returned; release what you hold.  Bounded by run.stop_timeout, then
 	 * SIGTERM, then SIGKILL. */
 	void (*on_stop)(struct plug_plugin *plugin, void *user);
+
+	/* Memory for the tensors of replies that one caller may hold at a time; 0: 64 MiB.
+	 * $PLUG_TENSOR_BYTES, which a manifest sets with run.env, wins. */
+	uint64_t tensor_bytes;
+
+	/*
+	 * An operator has other values for keys that the manifest declares `live: true`
+	 * (`plugctl config set`); plugd has checked them.  On this thread, until it returns, the
+	 * functions plug_config_…() tell the new values, and plug_config_changed() which of them
+	 * differ; every other thread sees the old ones.  PLUG_OK takes all of them over, at once
+	 * for every thread.  Anything else refuses all of them: say why with plug_config_refused(),
+	 * and undo here what was done already.  It has ten seconds.  Handlers go on meanwhile.
+	 *
+	 * With several instances all take a change over, or none: one that accepted what another
+	 * refused is called again with the values from before, which it cannot refuse.
+	 *
+	 * NULL: new values are taken over as they come, which is right where every use of a key
+	 * reads it with plug_config_…().
+	 */
+	plug_err (*on_config)(struct plug_plugin *plugin, void *user);
 };
 
 /*
@@ -104,7 +128,8 @@ PLUG_API const char *plug_call_content_type(
  * handler returns.  A NUL, not counted, follows them, so that text can be used as a C string. */
 PLUG_API const void *plug_call_payload(const struct plug_call *call, size_t *ret_size);
 
-/* plugd's number of this call, as in its logs. */
+/* The number of this call in logs: plugd's; of a call that came straight from its caller, the
+ * number of their channel in the upper 32 bits and the caller's in the lower. */
 PLUG_API uint64_t plug_call_id(const struct plug_call *call);
 
 PLUG_API struct plug_plugin *plug_call_plugin(const struct plug_call *call);
@@ -133,14 +158,15 @@ PLUG_API plug_err plug_call_status(const struct plug_call *call);
  * of the request.
  *
  * PLUG_ESTATE      answered already
+ * PLUG_EINVAL      the content type is longer than 1 KiB
  * PLUG_ETOOLARGE   longer than limits.call_bytes; the outcome of the call unless answered otherwise
  * PLUG_ECANCELLED  the caller does not wait any more, or the plugin is being stopped: stop working
  * PLUG_ETIMEOUT    the deadline passed: the same
  * PLUG_EGONE       plugd is gone: the same
  *
  * May block while the caller's window is full (it reads slower than the plugin writes), never past
- * the deadline; once a payload of more than 48 KiB has begun, until plugd cancels the call, which
- * it does at the deadline.
+ * the deadline; once a payload of more than 48 KiB (over a channel 40 KiB) has begun, until plugd
+ * cancels the call, which it does at the deadline.
  */
 PLUG_API plug_err plug_reply(struct plug_call *call, const char *content_type, const void *data,
 			     size_t size);
@@ -160,12 +186,48 @@ PLUG_API plug_err plug_reply_piece(struct plug_call *call, const char *content_t
 PLUG_API plug_err plug_fail(struct plug_call *call, plug_err err, const char *format, ...)
 	PLUG_PRINTF(3, 4);
 
+/* ---- tensors (plug/tensor.h) ---- */
+
+/* The request's tensors and their number (ret_count may be NULL).  They belong to the call, and
+ * their contents stay until it is answered.  NULL when there are none. */
+PLUG_API const struct plug_tensor *plug_call_tensors(const struct plug_call *call,
+						     size_t *ret_count);
+
+/* The request's first tensor of this name; NULL: there is none. */
+PLUG_API const struct plug_tensor *plug_call_tensor(const struct plug_call *call, const char *name);
+
+/*
+ * Memory that the caller can read, for a tensor of the reply; not cleared.  It belongs to the call:
+ * plug_tensor_ref() keeps it for longer.  Errors set the message of the call, so that the handler
+ * can return them.
+ *
+ * PLUG_EUNAVAILABLE the call came without a channel (the caller did not ask for one)
+ * PLUG_EOVERLOADED  the caller holds so many tensors that there is no room
+ * PLUG_ETOOLARGE    larger than tensor_bytes
+ * PLUG_EINVAL PLUG_ENOMEM
+ */
+PLUG_API plug_err plug_call_tensor_alloc(struct plug_call *call, struct plug_dtype dtype, int ndim,
+					 const int64_t *shape, struct plug_tensor *ret);
+
+/*
+ * The answer, with tensors: any that this process has, of the request too, or that another plugin
+ * sent.  None is copied.  Those of plug_call_tensor_alloc() are the caller's then, and not to be
+ * touched any more without a reference of one's own.  Errors as plug_reply(), and
+ *
+ * PLUG_EUNAVAILABLE as above
+ * PLUG_EINVAL       a tensor is wrong, or in no arena, or there are more than PLUG_TENSORS
+ */
+PLUG_API plug_err plug_reply_tensors(struct plug_call *call, const char *content_type,
+				     const void *data, size_t size,
+				     const struct plug_tensor *tensors, size_t count);
+
 /* ---- config ---- */
 
 /*
  * The effective config, validated by plugd against the manifest's schema before the plugin sees it.
- * A key that the schema does not name, or of another type, yields the fallback.  Strings stay valid
- * until plug_main() returns.
+ * A key that the schema does not name, or of another type, yields the fallback.  A key that is
+ * `live` may have another value at the next call; strings stay valid until plug_main() returns,
+ * also those of a value that was replaced.
  */
 PLUG_API const char *plug_config_string(const struct plug_plugin *plugin, const char *key,
 					const char *fallback);
@@ -184,6 +246,14 @@ PLUG_API const char *plug_config_list_item(const struct plug_plugin *plugin, con
 
 /* Was the key given a value by anybody, default included? */
 PLUG_API bool plug_config_has(const struct plug_plugin *plugin, const char *key);
+
+/* In on_config: has this key another value than before, or none any more?  Elsewhere false. */
+PLUG_API bool plug_config_changed(const struct plug_plugin *plugin, const char *key);
+
+/* From on_config: why it refuses; returns `err` for `return plug_config_refused(…)`.  Cut at 1 KiB.
+ */
+PLUG_API plug_err plug_config_refused(struct plug_plugin *plugin, plug_err err, const char *format,
+				      ...) PLUG_PRINTF(3, 4);
 
 /* ---- logs and state ---- */
 
@@ -205,6 +275,10 @@ PLUG_API void plug_log(struct plug_plugin *plugin, enum plug_log_level level, co
 		       ...) PLUG_PRINTF(3, 4);
 PLUG_API void plug_call_log(struct plug_call *call, enum plug_log_level level, const char *format,
 			    ...) PLUG_PRINTF(3, 4);
+
+/* Is a line of this level kept?  run.log_level of the manifest and `plugctl debug NAME --log-level`
+ * decide; others are dropped before they are formatted. */
+PLUG_API bool plug_log_enabled(const struct plug_plugin *plugin, enum plug_log_level level);
 
 /* The same with fields: `fields` ends with an entry whose key is NULL. */
 PLUG_API void plug_log_fields(struct plug_plugin *plugin, enum plug_log_level level,

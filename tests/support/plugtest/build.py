@@ -11,7 +11,9 @@ BUILD = pathlib.Path(os.environ.get("PLUG_BUILD_DIR", SOURCE / "build" / "dev"))
 
 PLUGD = BUILD / "bin" / "plugd"
 PLUGCTL = BUILD / "bin" / "plugctl"
+OTHER_PLUGD = BUILD / "tests"  # plugd-newer, plugd-refusing, …: tests/fixtures/plugd
 ACTOR = BUILD / "tests" / "actor-plugin"
+SINGLE = BUILD / "tests" / "single-plugin"
 ECHO = BUILD / "plugins" / "interfaces" / "echo"
 
 

@@ -178,10 +178,17 @@ class Site:
             argv += ["--config", str(self.root / "plugd.yaml")]
         return argv + [str(arg) for arg in args]
 
+    def without_fault_handlers(self):
+        """For start(): AddressSanitizer leaves faults to the programs, and fault signals that are meant are no finding."""
+        options = self.environment().get("ASAN_OPTIONS", "")
+        return {"ASAN_OPTIONS": f"{options}:handle_segv=0:handle_abort=0"} if build.ASAN else None
+
     def configure(self, config):
         """plugd.yaml, as text or as a document."""
         self.config = config if isinstance(config, str) else json.dumps(config, indent=1)
-        (self.root / "plugd.yaml").write_text(self.config)
+        new = self.root / "plugd.yaml.new"
+        new.write_text(self.config)
+        new.rename(self.root / "plugd.yaml")  # a plugd that starts meanwhile reads one or the other
 
     def run(self, *args, env=None, timeout=30):
         """plugd to its end: for what it refuses, and for --check."""

@@ -222,12 +222,10 @@ static void
 not_yet(struct damage *d)
 {
 	static const char *const lines[] = {
-		"probe: { method: a }\n",
-		"conflicts: [b]\n",
+		"permissions: [call: b]\n",
 		"permissions: [admin]\n",
-		"resources: { pids: 3 }\n",
 	};
-	const char *line = lines[pick(d, 4)];
+	const char *line = lines[pick(d, 2)];
 
 	splice(d, line_start(d, pick(d, 9)), 0, line, strlen(line));
 }

@@ -76,6 +76,24 @@ test_long_messages_are_cut(void **state)
 	diags_fini(&diags);
 }
 
+/* What `--set` was given is no text, or a name was cut in the middle of a character. */
+static void
+test_lines_are_utf8(void **state)
+{
+	struct diags diags;
+	char line[64];
+
+	(void)state;
+	diags_init(&diags);
+	diag_error(&diags, &(struct diag_pos){"f", 1, 1}, "\xff\xc3\xa4 \"%.4s\"",
+		   "\xc3\xa4\xe2\x82\xac");
+	diag_format(diags.first, line, sizeof(line));
+	assert_string_equal(line, "f:1:1: error: ?\xc3\xa4 \"\xc3\xa4??\"");
+	diag_format(diags.first, line, 17);
+	assert_string_equal(line, "f:1:1: error: ??");
+	diags_fini(&diags);
+}
+
 /* Nothing is accepted because the memory for its refusal was missing. */
 static void
 test_without_memory_errors_still_count(void **state)
@@ -102,6 +120,7 @@ main(void)
 		cmocka_unit_test(test_list_outlives_what_it_is_about),
 		cmocka_unit_test(test_list_is_bounded_and_counts_on),
 		cmocka_unit_test(test_long_messages_are_cut),
+		cmocka_unit_test(test_lines_are_utf8),
 		cmocka_unit_test(test_without_memory_errors_still_count),
 	};
 

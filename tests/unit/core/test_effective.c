@@ -279,6 +279,120 @@ test_environment_names(void **state)
 	assert_int_equal(strlen(name), 6 + 63 + 1 + 63);
 }
 
+/* Above all others, and what is wrong there says how to take it back. */
+static void
+test_runtime_is_above_all(void **state)
+{
+	static const char *const environment[] = {"PLUGD_MY_GPT2_MODEL=m",
+						  "PLUGD_MY_GPT2_DEVICE=cpu", NULL};
+	static const char *const set[] = {"device=cuda"};
+	struct runtime_value values[] = {{"device", "auto", 3, 0}, {"max-batch", "7", 0, 0}};
+	struct effective_input input = {.environment = environment,
+					.set = set,
+					.set_count = 1,
+					.runtime = values,
+					.runtime_count = 2};
+	struct effective *effective;
+
+	(void)state;
+	load("");
+	input.manifest = manifest;
+	effective = effective_resolve(&input, &diags);
+	assert_non_null(effective);
+	check(effective, "device", "auto", "config set, change 3 of 1970-01-01 00:00:00 UTC");
+	check(effective, "max-batch", "7", "config set");
+	effective_free(effective);
+	values[0] = (struct runtime_value){"devise", "auto", 3, 0};
+	assert_null(effective_resolve(&input, &diags));
+	assert_int_equal(diags.errors, 1);
+	assert_diag(&diags, "did you mean \"device\"");
+	assert_diag(&diags, "plugctl config unset my-gpt2 devise");
+}
+
+static const char *
+read_file(const char *path, struct arena *arena, char why[EFFECTIVE_WHY_BYTES])
+{
+	if (!strcmp(path, "/run/key"))
+		return arena_strdup(arena, "of the file");
+	snprintf(why, EFFECTIVE_WHY_BYTES, "No such file or directory");
+	return NULL;
+}
+
+static struct effective *
+resolve_with_files(const char *plugd_yaml, const char *const *environment)
+{
+	struct effective_input input = {.environment = environment, .read_file = read_file};
+
+	settings_free(settings);
+	manifest_free(manifest);
+	load(plugd_yaml);
+	input.manifest = manifest;
+	return effective_resolve(&input, &diags);
+}
+
+static void
+test_values_in_files_and_variables(void **state)
+{
+	static const char *const variables[] = {"MY_KEY=of a variable", "PLUGD_MY_GPT2_MODEL=/m",
+						NULL};
+	static const char *const by_file[] = {"PLUGD_MY_GPT2_API_KEY_FILE=/run/key",
+					      "PLUGD_MY_GPT2_MODEL=/m", NULL};
+	static const char *const missing[] = {"PLUGD_MY_GPT2_API_KEY_FILE=/run/none",
+					      "PLUGD_MY_GPT2_MODEL=/m", NULL};
+	struct effective *effective;
+
+	(void)state;
+	effective = resolve_with_files(
+		"plugins: { my-gpt2: { config: { api_key: { file: /run/key } } } }", variables);
+	assert_non_null(effective);
+	check(effective, "api_key", "of the file", "plugd.yaml:1:42 (file /run/key)");
+	assert_string_equal(effective_shown(effective_find(effective, "api_key")), "***");
+	effective_free(effective);
+	effective = resolve_with_files(
+		"plugins: { my-gpt2: { config: { api_key: { environment: MY_KEY } } } }",
+		variables);
+	assert_non_null(effective);
+	check(effective, "api_key", "of a variable", "plugd.yaml:1:42 (environment MY_KEY)");
+	effective_free(effective);
+	effective = resolve_with_files("", by_file);
+	assert_non_null(effective);
+	check(effective, "api_key", "of the file", "environment PLUGD_MY_GPT2_API_KEY_FILE");
+	effective_free(effective);
+	assert_no_diag(&diags);
+	assert_null(resolve_with_files("", missing));
+	assert_diag(&diags, "PLUGD_MY_GPT2_API_KEY_FILE: error: api_key: /run/none: No such file");
+	diags_fini(&diags);
+	assert_null(resolve_with_files(
+		"plugins: { my-gpt2: { config: { api_key: { environment: NOT_THERE } } } }",
+		variables));
+	assert_diag(&diags, "plugd.yaml:1:42: error: api_key: NOT_THERE: is not set");
+}
+
+/* What is no value and no place of one. */
+static void
+test_places_are_checked(void **state)
+{
+	static const char *const texts[] = {
+		"plugins: { my-gpt2: { config: { api_key: { path: /x } } } }",
+		"plugins: { my-gpt2: { config: { api_key: { file: /x, environment: Y } } } }",
+		"plugins: { my-gpt2: { config: { api_key: { file: [x] } } } }",
+		"plugins: { my-gpt2: { config: { api_key: {} } } }"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		struct manifest_input input = {.source = text_source("plugin.yaml", schema),
+					       .dir = "/plugins/gpt2"};
+
+		settings_free(settings);
+		settings = parse_settings(texts[i], &diags);
+		assert_non_null(settings);
+		input.override = settings_override(settings, "my-gpt2");
+		assert_null(manifest_parse(&input, &diags));
+		assert_diag(&diags, "expected");
+		diags_fini(&diags);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -293,6 +407,9 @@ main(void)
 		TEST(test_near_miss_in_the_environment),
 		TEST(test_config_fits_one_message),
 		TEST(test_environment_names),
+		TEST(test_runtime_is_above_all),
+		TEST(test_values_in_files_and_variables),
+		TEST(test_places_are_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

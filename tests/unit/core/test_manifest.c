@@ -50,7 +50,7 @@ static const char full[] =
 	"created: 2024-02-29\n"
 	"updated: 2025-01-31T12:00:00Z\n"
 	"priority: high\n"
-	"provides: { shared: [text-generation, embedding], exclusive: [] }\n"
+	"provides: { shared: [text-generation, embedding], exclusive: [gpu] }\n"
 	"requires:\n"
 	"  host: '>=0.1, <2'\n"
 	"  plugins: [\"tokenizer >=1.0 <2\", base]\n"
@@ -74,8 +74,9 @@ static const char full[] =
 	"  stop_timeout: 1500ms\n"
 	"  watch: false\n"
 	"  env: { OMP_NUM_THREADS: 2, EMPTY: }\n"
-	"conflicts: []\n"
-	"permissions: []\n";
+	"conflicts: [other]\n"
+	"permissions: []\n"
+	"environment: { python: requirements.txt }\n";
 
 static void
 test_full_manifest(void **state)
@@ -124,6 +125,8 @@ test_full_manifest(void **state)
 	assert_int_equal(manifest_origin(m, "run.backoff.max")->line, 34);
 	assert_string_equal(manifest_origin(m, "run.backoff.max")->file, "plugin.yaml");
 	assert_null(manifest_origin(m, "run.user"));
+	assert_string_equal(m->environment.python, "/plugins/echo/requirements.txt");
+	assert_int_equal(m->environment.timeout_ms, 600000);
 	manifest_free(m);
 }
 
@@ -180,13 +183,18 @@ test_exec(void **state)
 static const struct {
 	const char *more, *line;
 } bad[] = {
+	{"environment: { python: /etc/hosts }\n",
+	 "plugin.yaml:5:24: error: environment.python: is outside the plugin's folder"},
+	{"environment: { python: ../r.txt }\n", "environment.python: is outside"},
+	{"environment: { python: r.txt, timeout: 1ms }\n", "error: environment.timeout: expected"},
 	{"versoin: 1\n",
 	 "plugin.yaml:5:1: error: unknown key \"versoin\"; did you mean \"version\"?"},
 	{"run: { instnces: 1 }\n",
 	 "plugin.yaml:5:8: error: unknown key \"instnces\" in run; did you mean \"instances\"?"},
 	{"run: { backoff: { mim: 1s } }\n",
 	 "plugin.yaml:5:19: error: unknown key \"mim\" in run.backoff; did you mean \"min\"?"},
-	{"xyzzy: 1\n", "plugin.yaml:5:1: error: unknown key \"xyzzy\"\n"},
+	{"xyzzy: 1\n",
+	 "plugin.yaml:5:1: error: unknown key \"xyzzy\"; expected one of plugin, version, type"},
 	{"run: { restart: alway }\n",
 	 "plugin.yaml:5:17: error: run.restart: expected one of always, on-failure, never; found "
 	 "\"alway\"; did you mean \"always\"?"},
@@ -266,6 +274,11 @@ static const struct {
 	{"resources: { cpu: nan }\n", "resources.cpu: expected a number"},
 	{"resources: { cpu: 1e }\n", "resources.cpu: expected a number"},
 	{"resources: { cpus: 1 }\n", "unknown key \"cpus\" in resources; did you mean \"cpu\"?"},
+	{"conflicts: [a]\nrequires: { plugins: [a >=1] }\n",
+	 "6:23: error: requires.plugins: found \"a\", with which it conflicts"},
+	{"provides: { shared: [a, b], exclusive: [b] }\n",
+	 "provides.exclusive: a capability is either shared or exclusive"},
+	{"requires: { capabilities: [a, a] }\n", "\"a\" is listed twice"},
 	{"conflicts: [echo]\n", "conflicts: a plugin cannot conflict with itself"},
 	{"author: {}\n", "author: expected text of at most 256 bytes; found a mapping"},
 	{"author:\n", "author: expected text of at most 256 bytes; found nothing"},
@@ -330,21 +343,8 @@ test_missing_keys_are_all_named(void **state)
 static const struct {
 	const char *more, *line;
 } unsupported[] = {
-	{"run: { instances: 2 }\n", "plugin.yaml:5:19: error: not supported yet: run.instances "
-				    "(more than one instance of a plugin): "
-				    "found \"2\"; for now write 1 or leave it out"},
-	{"run: { standby: 1 }\n", "not supported yet: run.standby (standby instances)"},
-	{"run: { watch: true }\n", "not supported yet: run.watch"},
-	{"run: { user: nobody }\n", "not supported yet: run.user (running as another user): found "
-				    "\"nobody\"; for now leave it out"},
-	{"resources: { memory_mb: 1 }\n", "not supported yet: resources (resource limits)"},
-	{"resources: { cpu: 1 }\n", "not supported yet: resources (resource limits)"},
-	{"resources: { pids: 64 }\n", "not supported yet: resources (resource limits)"},
-	{"resources: { open_files: 64 }\n", "not supported yet: resources (resource limits)"},
-	{"probe: { method: a }\n", "not supported yet: probe (health probes)"},
-	{"conflicts: [other]\n", "not supported yet: conflicts"},
-	{"provides: { exclusive: [gpu] }\n", "not supported yet: provides.exclusive"},
-	{"permissions: [admin]\n", "not supported yet: permissions"},
+	{"permissions: [admin]\n",
+	 "plugin.yaml:5:14: error: not supported yet: permissions (permissions of instances): "},
 	{"permissions: [call: [a, b]]\n", "not supported yet: permissions"},
 };
 
@@ -373,8 +373,7 @@ test_unsupported_rows_name_keys(void **state)
 		char needle[128];
 		bool tried = false;
 
-		if (strcmp(row->path, "provides.exclusive") &&
-		    !fields_find(&manifest_table, row->path))
+		if (!fields_find(&manifest_table, row->path))
 			fail_msg("%s is no key", row->path);
 		snprintf(needle, sizeof(needle), "not supported yet: %s", row->path);
 		for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)

@@ -92,10 +92,9 @@ test_bad_override(void **state)
 	static const struct {
 		const char *plugd_yaml, *line;
 	} cases[] = {
-		{"plugins: { echo: { run: { instances: 2 } } }",
-		 "plugd.yaml:1:38: error: not supported yet: plugins.echo.run.instances"},
-		{"plugins: { echo: { probe: { interval: 1s } } }",
-		 "not supported yet: plugins.echo.probe (health probes)"},
+		{"plugins: { echo: { permissions: [admin] } }",
+		 "plugd.yaml:1:33: error: not supported yet: plugins.echo.permissions "
+		 "(permissions of instances)"},
 		{"plugins: { echo: { plugin: other } }",
 		 "plugd.yaml:1:20: error: plugins.echo: \"plugin\" belongs to the plugin's "
 		 "manifest"},
@@ -114,7 +113,8 @@ test_bad_override(void **state)
 		 "plugins.echo.config.key: expected text; found a list"},
 		{"plugins: { echo: { config: [a] } }", "plugins.echo.config: expected a mapping"},
 		{"plugins: { echo: { methods: { og: {} } } }",
-		 "plugins.echo.methods: the manifest has no \"og\"; did you mean \"go\"?"},
+		 "plugins.echo.methods: the manifest has no \"og\"; expected one that it has; did "
+		 "you mean \"go\"?"},
 		{"plugins: { echo: { methods: { go: { timeout: x } } } }",
 		 "plugins.echo.methods.go.timeout: expected a duration"},
 		{"plugins: { echo: { run: { backoff: { min: 1h } } } }",
@@ -143,8 +143,9 @@ test_host_version(void **state)
 	assert_true(manifest_fits_host(m, "0.2.0", &diags));
 	assert_no_diag(&diags);
 	assert_false(manifest_fits_host(m, "0.1.9", &diags));
-	assert_diag(&diags, "plugin.yaml:5:19: error: requires.host: needs plugd >=0.2 <1; this is "
-			    "plugd 0.1.9");
+	assert_diag(&diags,
+		    "plugin.yaml:5:19: error: requires.host: expected plugd >=0.2 <1; found "
+		    "plugd 0.1.9");
 	manifest_free(m);
 }
 

@@ -33,7 +33,13 @@ check_defaults(const struct settings *s)
 	assert_int_equal(s->log.max_bytes, 10 * 1024 * 1024);
 	assert_int_equal(s->limits.clients, 256);
 	assert_int_equal(s->limits.call_bytes, 16 * 1024 * 1024);
+	assert_int_equal(s->limits.channels_per_client, 64);
+	assert_int_equal(s->limits.channels_per_instance, 64);
+	assert_int_equal(s->limits.channel_bytes, 1024 * 1024);
 	assert_int_equal(s->limits.log_ring_bytes, 64 * 1024);
+	assert_null(s->store.dir);
+	assert_null(s->store.keys);
+	assert_false(s->store.require_signature);
 	assert_false(s->watch);
 	assert_null(settings_override(s, "echo"));
 }
@@ -69,8 +75,11 @@ test_full_file(void **state)
 			       "limits: { clients: 3, clients_per_uid: 1, calls_per_client: 5,\n"
 			       "  client_queue_bytes: 1MiB, call_bytes: 64KiB,\n"
 			       "  log_ring_bytes: 32KiB, plugins: 10 }\n"
+			       "store: { dir: st, keys: /k, require_signature: true }\n"
 			       "watch: false\n"
-			       "load_order: []\n"
+			       "load_order: [device, model]\n"
+			       "watch_delay: 2s\n"
+			       "autostart: false\n"
 			       "allow_unsafe: false\n"
 			       "metrics: false\n"
 			       "plugins: { echo: { priority: low }, other: }\n"
@@ -95,6 +104,12 @@ test_full_file(void **state)
 	assert_int_equal(s->limits.call_bytes, 65536);
 	assert_int_equal(s->limits.log_ring_bytes, 32768);
 	assert_int_equal(s->limits.plugins, 10);
+	assert_string_equal(s->store.dir, "/etc/plugd/st");
+	assert_string_equal(s->store.keys, "/k");
+	assert_true(s->store.require_signature);
+	assert_string_equal(s->load_order.items[1], "model");
+	assert_int_equal(s->watch_delay_ms, 2000);
+	assert_false(s->autostart);
 	assert_int_equal(s->plugins.count, 2);
 	assert_string_equal(settings_override(s, "echo")->path, "plugins.echo");
 	assert_non_null(settings_override(s, "other"));
@@ -121,6 +136,8 @@ static const struct {
 	{"limits: { clients: 0 }", "limits.clients: expected a whole number from 1 to 65536"},
 	{"limits: { call_bytes: 1TiB }", "limits.call_bytes: expected a size from 64KiB to 1GiB"},
 	{"limits: { client: 1 }", "unknown key \"client\" in limits; did you mean \"clients\"?"},
+	{"watch_delay: 1ms", "watch_delay: expected a duration from 50ms to 1h"},
+	{"load_order: [model, model]", "load_order[1]"},
 	{"load_order: [models]", "load_order[0]: expected one of model, device"},
 	{"models: { a: { port: 70000 } }",
 	 "models.a.port: expected a whole number from 1 to 65535"},
@@ -150,19 +167,11 @@ test_bad_files(void **state)
 static const struct {
 	const char *text, *line;
 } unsupported[] = {
-	{"watch: true",
-	 "plugd.yaml:1:8: error: not supported yet: watch (watching plugin directories): "
-	 "found \"true\"; for now write false or leave it out"},
-	{"load_order: [device, model]", "not supported yet: load_order"},
-	{"allow_unsafe: true", "not supported yet: allow_unsafe"},
-	{"metrics: true", "not supported yet: metrics"},
-	{"models: { gpt2: { aliases: [a], mode: Chat, port: 8000, auto_start: true, alive_time: "
-	 "5m,\n"
-	 "  schemes: [{ required_devices: [cuda0], memory_mb: { cuda0: 2000 }, config: { x: 1 } }] "
-	 "} }",
-	 "not supported yet: models"},
-	{"plugins: { echo: { run: { standby: 1 } } }",
-	 "not supported yet: plugins.echo.run.standby"},
+	{"metrics: true",
+	 "plugd.yaml:1:10: error: not supported yet: metrics (a metrics endpoint): "
+	 "found \"true\"; expected false, or that it is left out"},
+	{"plugins: { echo: { permissions: [admin] } }",
+	 "not supported yet: plugins.echo.permissions"},
 };
 
 static void

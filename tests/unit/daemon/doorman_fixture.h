@@ -34,13 +34,18 @@ FIXTURE struct {
 	uint64_t sent[1024]; /* origins, in order */
 	unsigned sent_count;
 	bool close_at_message;
+	int given_fd; /* copy of what came with a ChannelRequest, or -1 */
+	bool keep_nothing;
 } t;
 
 FIXTURE void
 on_message(void *user, struct client *client, const Plug__Envelope *env)
 {
 	(void)user;
-	assert_int_equal(env->body_case, PLUG__ENVELOPE__BODY_CANCEL);
+	if (env->body_case == PLUG__ENVELOPE__BODY_CHANNEL_REQUEST)
+		t.given_fd = client->given_fd < 0 || t.keep_nothing ? -1 : dup(client->given_fd);
+	else
+		assert_int_equal(env->body_case, PLUG__ENVELOPE__BODY_CANCEL);
 	t.last = client;
 	t.messages++;
 	if (t.close_at_message)

@@ -36,7 +36,7 @@ FIXTURE struct {
 	int fd; /* the far end */
 } heard;
 
-FIXTURE void
+FIXTURE bool
 on_frame(void *user, const uint8_t *body, size_t size)
 {
 	assert_ptr_equal(user, &heard);
@@ -47,6 +47,7 @@ on_frame(void *user, const uint8_t *body, size_t size)
 	heard.connection_at_frame = link_connection(heard.link);
 	if (heard.mute_at_frame)
 		link_mute(heard.link);
+	return true;
 }
 
 FIXTURE void

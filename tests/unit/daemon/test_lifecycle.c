@@ -1,4 +1,4 @@
-/* Both tables of core/lifecycle: named walks, then properties of every cell. */
+/* The tables of core/lifecycle: properties of every cell. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,152 +9,7 @@
 
 #include <cmocka.h>
 
-#include "core/lifecycle.h"
-
-#define END (-1)
-
-struct walk {
-	const char *name;
-	int start;
-	struct {
-		int event, next;
-		uint32_t effects;
-	} steps[8];
-};
-
-/* clang-format off */
-#define TO(event, next, fx) { PE_##event, PS_##next, (fx) }
-static const struct walk process_walks[] = {
-	{ "starts, drains and stops in order", PS_STARTING, {
-		TO(READY, READY, PX(DISARM) | PX(ROUTE)),
-		TO(STOP, DRAINING, PX(DRAIN) | PX(ARM)),
-		TO(DRAINED, STOPPING, PX(STOP) | PX(ARM)),
-		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
-	{ "nothing it is told ends it", PS_STARTING, {
-		TO(READY, READY, PX(DISARM) | PX(ROUTE)),
-		TO(STOP, DRAINING, PX(DRAIN) | PX(ARM)),
-		TO(TIMEOUT, STOPPING, PX(STOP) | PX(ARM)),
-		TO(TIMEOUT, TERMINATING, PX(TERM) | PX(ARM)),
-		TO(TIMEOUT, KILLING, PX(KILL) | PX(ARM)),
-		TO(TIMEOUT, STUCK, PX(STUCK)),
-		TO(EXITED, GONE, PX(RELEASE)), { END } } },
-	{ "crashes while it starts", PS_STARTING, {
-		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
-	{ "crashes while it is ready", PS_READY, { TO(EXITED, GONE, PX(RELEASE)), { END } } },
-	{ "crashes while it drains", PS_DRAINING, {
-		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
-	{ "does not become ready in time", PS_STARTING, {
-		TO(TIMEOUT, KILLING, PX(KILL) | PX(ARM)), { END } } },
-	{ "says FAILED while it starts, and does not leave", PS_STARTING, {
-		TO(FAILED, STOPPING, PX(ARM)),
-		TO(TIMEOUT, TERMINATING, PX(TERM) | PX(ARM)), { END } } },
-	{ "breaks the protocol", PS_READY, {
-		TO(KILL, KILLING, PX(KILL) | PX(ARM)),
-		TO(READY, KILLING, 0),
-		TO(EXITED, GONE, PX(DISARM) | PX(RELEASE)), { END } } },
-	{ "is stopped before it was ready", PS_STARTING, {
-		TO(STOP, TERMINATING, PX(TERM) | PX(ARM)),
-		TO(READY, TERMINATING, 0), { END } } },
-};
-#undef TO
-
-#define TO(event, next, fx) { SE_##event, SS_##next, (fx) }
-static const struct walk slot_walks[] = {
-	{ "starts and stops", SS_STOPPED, {
-		TO(START, STARTING, SX(FORGIVE) | SX(SPAWN)),
-		TO(READY, READY, SX(SETTLE)),
-		TO(STOP, STOPPING, SX(STOP_PROCESS)),
-		TO(GONE_DONE, STOPPED, SX(ABANDON) | SX(SETTLE)), { END } } },
-	{ "crashes and comes back after a pause", SS_READY, {
-		TO(GONE_RETRY, BACKOFF, SX(ARM)),
-		TO(TIMEOUT, STARTING, SX(SPAWN)),
-		TO(READY, READY, SX(SETTLE)), { END } } },
-	{ "crashes too often, until an operator starts it", SS_STARTING, {
-		TO(GONE_EXCESS, QUARANTINED, SX(ABANDON) | SX(SETTLE)),
-		TO(START, STARTING, SX(FORGIVE) | SX(SPAWN)), { END } } },
-	{ "cannot work, until an operator starts it", SS_STARTING, {
-		TO(GONE_FAILED, FAILED, SX(ABANDON) | SX(SETTLE)),
-		TO(RESTART, STARTING, SX(FORGIVE) | SX(SPAWN)), { END } } },
-	{ "is restarted", SS_READY, {
-		TO(RESTART, RESTARTING, SX(FORGIVE) | SX(STOP_PROCESS)),
-		TO(GONE_DONE, STARTING, SX(SPAWN)), { END } } },
-	{ "is stopped while it restarts", SS_RESTARTING, {
-		TO(STOP, STOPPING, SX(ABANDON)),
-		TO(GONE_RETRY, STOPPED, SX(ABANDON) | SX(SETTLE)), { END } } },
-	{ "is stopped during its pause", SS_BACKOFF, {
-		TO(STOP, STOPPED, SX(DISARM) | SX(ABANDON) | SX(SETTLE)), { END } } },
-	{ "is started while it stops", SS_STOPPING, {
-		TO(START, RESTARTING, SX(FORGIVE)),
-		TO(GONE_FAILED, STARTING, SX(SPAWN)), { END } } },
-};
-#undef TO
-/* clang-format on */
-
-/* One of the two tables, seen by number. */
-struct table {
-	const char *title;
-	int states, events, effects;
-	bool (*step)(int state, int event, int *next, uint32_t *effects_of);
-};
-
-static bool
-process_step(int state, int event, int *next, uint32_t *effects)
-{
-	enum process_state to = PS_COUNT;
-	bool legal =
-		lc_process_step((enum process_state)state, (enum process_event)event, &to, effects);
-
-	*next = (int)to;
-	return legal;
-}
-
-static bool
-slot_step(int state, int event, int *next, uint32_t *effects)
-{
-	enum slot_state to = SS_COUNT;
-	bool legal = lc_slot_step((enum slot_state)state, (enum slot_event)event, &to, effects);
-
-	*next = (int)to;
-	return legal;
-}
-
-static const struct table process = {"process", PS_COUNT, PE_COUNT, PX_BIT_COUNT, process_step};
-static const struct table slot = {"slot", SS_COUNT, SE_COUNT, SX_BIT_COUNT, slot_step};
-
-#define EACH_LEGAL(table, state, event, next, fx)                       \
-	for (int state = 0, next = 0; state < (table)->states; state++) \
-		for (int event = 0; event < (table)->events; event++)   \
-			for (uint32_t fx = 0, once = 1;                 \
-			     once && (table)->step(state, event, &next, &fx); once = 0)
-
-static void
-check_walk(const struct table *table, const struct walk *walk)
-{
-	int state = walk->start;
-
-	for (int i = 0; walk->steps[i].event != END; i++) {
-		uint32_t effects = 0;
-		int next;
-
-		if (!table->step(state, walk->steps[i].event, &next, &effects))
-			fail_msg("%s \"%s\", step %d: refused", table->title, walk->name, i);
-		if (next != walk->steps[i].next || effects != walk->steps[i].effects)
-			fail_msg("%s \"%s\", step %d: to %d with %#x, expected %d with %#x",
-				 table->title, walk->name, i, next, effects, walk->steps[i].next,
-				 walk->steps[i].effects);
-		state = next;
-	}
-}
-
-static void
-test_walks(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof(process_walks) / sizeof(*process_walks); i++)
-		check_walk(&process, &process_walks[i]);
-	for (size_t i = 0; i < sizeof(slot_walks) / sizeof(*slot_walks); i++)
-		check_walk(&slot, &slot_walks[i]);
-}
+#include "lifecycle_tables.h"
 
 /* A refused event changes nothing. */
 static void
@@ -162,12 +17,15 @@ test_refusal_leaves_the_results_alone(void **state)
 {
 	enum process_state to = PS_STUCK;
 	enum slot_state slot_to = SS_FAILED;
+	enum reload_state reload_to = RS_ALONE;
 	uint32_t effects = 0xabcd;
 
 	(void)state;
 	assert_false(lc_process_step(PS_GONE, PE_EXITED, &to, &effects));
 	assert_false(lc_slot_step(SS_STOPPED, SE_TIMEOUT, &slot_to, &effects));
+	assert_false(lc_reload_step(RS_IDLE, RE_READY, &reload_to, &effects));
 	assert_int_equal(to, PS_STUCK);
+	assert_int_equal(reload_to, RS_ALONE);
 	assert_int_equal(slot_to, SS_FAILED);
 	assert_int_equal(effects, 0xabcd);
 }
@@ -175,10 +33,10 @@ test_refusal_leaves_the_results_alone(void **state)
 static void
 test_cells_are_within_the_tables(void **state)
 {
-	const struct table *tables[] = {&process, &slot};
+	const struct table *tables[] = {&process, &slot, &reload};
 
 	(void)state;
-	for (int t = 0; t < 2; t++)
+	for (int t = 0; t < 3; t++)
 		EACH_LEGAL(tables[t], from, event, next, fx)
 		{
 			assert_in_range(next, 0, tables[t]->states - 1);
@@ -322,6 +180,7 @@ test_every_state_can_be_reached(void **state)
 	(void)state;
 	check_reachable(&process, PS_STARTING);
 	check_reachable(&slot, SS_STOPPED);
+	check_reachable(&reload, RS_IDLE);
 }
 
 static void
@@ -330,7 +189,7 @@ test_a_spawn_enters_starting(void **state)
 	(void)state;
 	EACH_LEGAL(&slot, from, event, next, fx)
 	{
-		bool enters = next == SS_STARTING && from != SS_STARTING;
+		bool enters = next == SS_STARTING && (from != SS_STARTING || event == SE_GONE_BACK);
 
 		assert_int_equal((fx & SX(SPAWN)) != 0, enters);
 	}
@@ -357,8 +216,10 @@ test_a_spawn_follows_the_end_of_the_last_process(void **state)
 			assert_true(gone || !has_process[from]);
 		if (fx & SX(STOP_PROCESS))
 			assert_true(has_process[from] && has_process[next]);
+		/* TAKEN brings one along, LENT takes it away. */
 		assert_int_equal(has_process[next],
-				 (has_process[from] && !gone) || (fx & SX(SPAWN)) != 0);
+				 event == SE_TAKEN || (fx & SX(SPAWN)) != 0 ||
+					 (has_process[from] && !gone && event != SE_LENT));
 	}
 	for (int s = 0; s < SS_COUNT; s++)
 		for (int event = SE_GONE_RETRY; event <= SE_GONE_EXCESS; event++)
@@ -378,7 +239,7 @@ test_backoff_is_entered_with_its_pause(void **state)
 	}
 }
 
-/* What plugd has given up on, only an operator takes up again. */
+/* What plugd has given up on, only an operator takes up again, or the reload that he began. */
 static void
 test_giving_up_is_undone_by_operators_only(void **state)
 {
@@ -389,7 +250,7 @@ test_giving_up_is_undone_by_operators_only(void **state)
 		for (int event = 0; event < SE_COUNT; event++)
 			assert_int_equal(handles(&slot, given_up[i], event),
 					 event == SE_START || event == SE_STOP ||
-						 event == SE_RESTART);
+						 event == SE_RESTART || event == SE_TAKEN);
 }
 
 /* START, STOP and RESTART always have an answer, now (SETTLE) or by a later event. */
@@ -425,11 +286,59 @@ test_waiting_calls_are_ended(void **state)
 	}
 }
 
+/* A reload has an end, and says it once: every way back to rest tells it, or was told before. */
+static void
+test_every_reload_is_answered_once(void **state)
+{
+	static const bool answered[RS_COUNT] = {[RS_IDLE] = true, [RS_SETTLING] = true};
+
+	(void)state;
+	EACH_LEGAL(&reload, from, event, next, fx)
+	{
+		bool tells = (fx & (RX(DONE) | RX(ROLLED_BACK))) != 0;
+
+		assert_true(!(fx & RX(DONE)) || !(fx & RX(ROLLED_BACK)));
+		if (!answered[from])
+			assert_int_equal(tells, answered[next]);
+		if (fx & RX(DONE))
+			assert_int_equal(next, RS_SETTLING);
+	}
+	for (int s = 0; s < RS_COUNT; s++)
+		assert_true(handles(&reload, s, RE_CANCEL));
+}
+
+/* Before the switch a failure changes nothing; after it the version before comes back. */
+static void
+test_a_failed_reload_leaves_the_old_version(void **state)
+{
+	(void)state;
+	EACH_LEGAL(&reload, from, event, next, fx)
+	{
+		if (event != RE_NEW_GONE)
+			continue;
+		assert_int_equal(next, RS_IDLE);
+		assert_true(fx & RX(ROLLED_BACK));
+		assert_int_equal((fx & RX(RETURN)) != 0, from != RS_BESIDE);
+	}
+}
+
+/* A spare gets the place of a process that plugd did not ask to end, and of no other. */
+static void
+test_only_what_was_ready_gives_its_place_away(void **state)
+{
+	(void)state;
+	EACH_LEGAL(&process, from, event, next, fx)
+	{
+		bool unasked = event == PE_FAILED || event == PE_KILL || event == PE_DYING;
+
+		assert_int_equal((fx & PX(VACATE)) != 0, from == PS_READY && unasked);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_refusal_leaves_the_results_alone),
 		cmocka_unit_test(test_cells_are_within_the_tables),
 		cmocka_unit_test(test_deadlines_run_where_they_are_handled),
@@ -445,6 +354,9 @@ main(void)
 		cmocka_unit_test(test_giving_up_is_undone_by_operators_only),
 		cmocka_unit_test(test_operators_are_never_refused),
 		cmocka_unit_test(test_waiting_calls_are_ended),
+		cmocka_unit_test(test_every_reload_is_answered_once),
+		cmocka_unit_test(test_a_failed_reload_leaves_the_old_version),
+		cmocka_unit_test(test_only_what_was_ready_gives_its_place_away),
 	};
 
 	return cmocka_run_group_tests_name("lifecycle", tests, NULL, NULL);

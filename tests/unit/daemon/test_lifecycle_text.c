@@ -29,6 +29,15 @@ slot_takes(int state, int event)
 	return lc_slot_step((enum slot_state)state, (enum slot_event)event, &next, &effects);
 }
 
+static bool
+reload_takes(int state, int event)
+{
+	enum reload_state next;
+	uint32_t effects;
+
+	return lc_reload_step((enum reload_state)state, (enum reload_event)event, &next, &effects);
+}
+
 static char *
 markdown(void)
 {
@@ -60,7 +69,8 @@ test_markdown_mentions_everything(void **state)
 #define NAME2(symbol, meaning)       #symbol,
 		LC_PROCESS_STATE_MAP(NAME3) LC_SLOT_STATE_MAP(NAME3) LC_PROCESS_EVENT_MAP(NAME2)
 			LC_SLOT_EVENT_MAP(NAME2) LC_PROCESS_EFFECT_MAP(NAME2)
-				LC_SLOT_EFFECT_MAP(NAME2)};
+				LC_SLOT_EFFECT_MAP(NAME2) LC_RELOAD_STATE_MAP(NAME2)
+					LC_RELOAD_EVENT_MAP(NAME2) LC_RELOAD_EFFECT_MAP(NAME2)};
 	char *text = markdown();
 	size_t cells = 0, expected = 0;
 
@@ -75,8 +85,12 @@ test_markdown_mentions_everything(void **state)
 	for (int s = 0; s < SS_COUNT; s++)
 		for (int e = 0; e < SE_COUNT; e++)
 			expected += !slot_takes(s, e);
+	for (int s = 0; s < RS_COUNT; s++)
+		for (int e = 0; e < RE_COUNT; e++)
+			expected += !reload_takes(s, e);
 	assert_int_equal(cells, expected);
-	assert_non_null(strstr(text, "| **STARTING** | READY `DISARM` `ROUTE` |"));
+	assert_non_null(
+		strstr(text, "| **STARTING** | TESTING `ARM` `PROBE` | READY `DISARM` `ROUTE` |"));
 	free(text);
 }
 
@@ -89,6 +103,8 @@ test_words(void **state)
 	assert_string_equal(lc_process_event_name(PE_EXITED), "EXITED");
 	assert_string_equal(lc_slot_word(SS_QUARANTINED), "quarantined");
 	assert_string_equal(lc_slot_event_name(SE_GONE_RETRY), "GONE_RETRY");
+	assert_string_equal(lc_reload_state_name(RS_SETTLING), "SETTLING");
+	assert_string_equal(lc_reload_event_name(RE_NEW_GONE), "NEW_GONE");
 }
 
 int

@@ -56,7 +56,7 @@ send_more(void)
 	}
 }
 
-static void
+static bool
 on_frame(void *user, const uint8_t *body, size_t size)
 {
 	static uint8_t expected[MOST];
@@ -66,6 +66,7 @@ on_frame(void *user, const uint8_t *body, size_t size)
 	assert_memory_equal(body, expected, size);
 	ours.received++;
 	send_more(); /* the first one says that the peer is there */
+	return true;
 }
 
 static void

@@ -1,4 +1,5 @@
 /* What a session keeps: order, acknowledgement, resume. */
+#include "failing.h"
 #include "session_fixture.h"
 
 /* ---- order ---- */
@@ -287,6 +288,9 @@ test_hello_again_before_anything_was_received(void **state)
 	expect_chunk(1, 1);
 	assert_int_equal(t.hellos, 2);
 	assert_int_equal(t.violations, 0);
+	/* whoever was told of the loss is told of its end: there is nothing left to wait for */
+	assert_int_equal(t.lost, 1);
+	assert_int_equal(t.resumed, 1);
 }
 
 static void
@@ -303,6 +307,38 @@ test_hello_again_after_messages(void **state)
 	say_hello(&hello);
 	expect_violation(PLUG_EPROTO, "without resume");
 	assert_int_equal(t.hellos, 1);
+}
+
+static bool
+was_lost_once(void *context)
+{
+	(void)context;
+	return t.lost > 0;
+}
+
+/* Neither skipped, which would look like the plugin's fault, nor taken for no message: the
+ * connection is given up, and the plugin sends it again. */
+static void
+test_a_message_that_there_is_no_memory_for(void **state)
+{
+	(void)state;
+	shake_hands();
+	say_message(1, 1, 0);
+	run_until_messages(1);
+	say_message(2, 2, 0);
+	failing_begin(0, FAILING_ONE);
+	wire_run_until(was_lost_once, NULL);
+	assert_true(failing_end());
+	assert_int_equal(t.messages, 1);
+	assert_int_equal(t.violations, 0);
+	close(t.fd);
+	connect_plugin();
+	say_resume(0);
+	expect_welcome(1);
+	say_message(2, 2, 0);
+	run_until_messages(2);
+	assert_int_equal(t.resumed, 1);
+	assert_int_equal(t.ids[1], 2);
 }
 
 int
@@ -322,6 +358,7 @@ main(void)
 		TEST(test_wrong_resumes),
 		TEST(test_hello_again_before_anything_was_received),
 		TEST(test_hello_again_after_messages),
+		TEST(test_a_message_that_there_is_no_memory_for),
 	};
 
 	return cmocka_run_group_tests_name("session", tests, NULL, NULL);

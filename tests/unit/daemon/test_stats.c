@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "plugin/data_stats.h"
 #include "plugin/stats.h"
 
 static void
@@ -201,10 +202,79 @@ test_unknown_methods_take_no_place(void **state)
 	stats_fini(&stats);
 }
 
+/* ---- calls through channels, as the vitals say ---- */
+
+static void
+test_the_data_plane_of_several_processes(void **state)
+{
+	struct plug_vitals one = {.channel_calls = 10, .channel_ok = 6, .channel_errors = 3},
+			   two = {.channel_calls = 5,
+				  .channel_ok = 5,
+				  .channel_cancelled = 2,
+				  .tensor_faults = 4};
+	struct data_stats stats = {0};
+
+	(void)state;
+	data_stats_add(&stats, &one);
+	data_stats_add(&stats, &two);
+	assert_int_equal(stats.calls, 15);
+	assert_int_equal(stats.ok, 11);
+	assert_int_equal(stats.errors, 3);
+	assert_int_equal(stats.cancelled, 2);
+	assert_int_equal(stats.tensor_faults, 4);
+	assert_int_equal(data_stats_in_flight(&stats), 1);
+	stats.ok = UINT64_MAX; /* the plugin's word may be anything */
+	stats.errors = 1;
+	assert_int_equal(data_stats_in_flight(&stats), 15);
+	stats.errors = 0;
+	assert_int_equal(data_stats_in_flight(&stats), 0);
+}
+
+static void
+test_quantiles_of_handlers(void **state)
+{
+	struct data_stats stats = {0};
+	const double all[] = {0., 0.5, 0.9, 0.99, 1.};
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(data_stats_quantile_ns(&stats, all[i]), 0);
+	stats.took[0] = 90;
+	stats.took[3] = 9;
+	stats.took[PLUG_VITALS_TOOK - 1] = 1;
+	assert_int_equal(data_stats_quantile_ns(&stats, 0.5), PLUG_VITALS_TOOK_NS);
+	assert_int_equal(data_stats_quantile_ns(&stats, 0.9), PLUG_VITALS_TOOK_NS << 3);
+	assert_int_equal(data_stats_quantile_ns(&stats, 0.98), PLUG_VITALS_TOOK_NS << 3);
+	assert_int_equal(data_stats_quantile_ns(&stats, 1.),
+			 (uint64_t)PLUG_VITALS_TOOK_NS << (PLUG_VITALS_TOOK - 1));
+}
+
+/* The interval that a call is counted in ends above the time it took, and not at twice of it. */
+static void
+test_ends_of_buckets(void **state)
+{
+	(void)state;
+	for (unsigned i = 1; i < STATS_BUCKETS; i++)
+		assert_true(stats_bucket_end_us(i) > stats_bucket_end_us(i - 1));
+	for (uint64_t us = 1; us < (uint64_t)1 << 30; us += us / 7 + 1) {
+		struct stats stats = {0};
+		unsigned bucket = 0;
+
+		stats_count(&stats, "m", PLUG_OK, us, NULL);
+		while (!stats.methods[0]->buckets[bucket])
+			bucket++;
+		assert_true(us < stats_bucket_end_us(bucket));
+		assert_true(bucket == 0 || us >= stats_bucket_end_us(bucket - 1));
+		assert_true(stats_bucket_end_us(bucket) <= us + us / 4 + 1);
+		stats_fini(&stats);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ends_of_buckets),
 		cmocka_unit_test(test_quantiles_of_known_distributions),
 		cmocka_unit_test(test_bucket_edges),
 		cmocka_unit_test(test_latencies_beyond_the_buckets),
@@ -213,6 +283,8 @@ main(void)
 		cmocka_unit_test(test_the_last_error_is_kept),
 		cmocka_unit_test(test_the_65th_method_counts_in_the_totals),
 		cmocka_unit_test(test_unknown_methods_take_no_place),
+		cmocka_unit_test(test_the_data_plane_of_several_processes),
+		cmocka_unit_test(test_quantiles_of_handlers),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os_child_sandbox.h"
+
 static void
 say(const char *format, ...)
 {
@@ -183,6 +185,7 @@ main(int argc, char **argv)
 		{"bomb", bomb},
 		{"zombies", leave_zombies},
 		{"ignore-term", ignore_term},
+		{"sandbox", sandbox_report},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++)

@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void
 test_texts(void **state)
@@ -69,7 +72,8 @@ test_reap(void **state)
 
 		running_start(&child, NULL, cases[i].mode, cases[i].arg);
 		assert_true(ends(child.process.pidfd));
-		assert_int_equal(exit_status_peek(child.process.pidfd, &peeked), PLUG_OK);
+		assert_int_equal(exit_status_peek(child.process.pid, child.process.pidfd, &peeked),
+				 PLUG_OK);
 		status = running_reap(&child);
 		assert_int_equal(peeked.code, status.code);
 		assert_int_equal(peeked.signal, status.signal);
@@ -81,6 +85,57 @@ test_reap(void **state)
 	}
 }
 
+/* A debugger's, which is told first and may take its time.  Only the process's own thread is held.
+ */
+static void
+trace(pid_t pid, int told, int gate)
+{
+	char byte;
+
+	(void)!write(told, ptrace(PTRACE_SEIZE, pid, NULL, NULL) ? "n" : "y", 1);
+	(void)!read(gate, &byte, 1);
+	_exit(0);
+}
+
+static void
+test_what_a_debugger_holds(void **state)
+{
+	struct exit_status status;
+	struct running child;
+	int told[2], gate[2];
+	char seized;
+	pid_t tracer;
+
+	(void)state;
+	running_start(&child, NULL, "hang", NULL);
+	assert_int_equal(pipe(told), 0);
+	assert_int_equal(pipe(gate), 0);
+	tracer = fork();
+	if (!tracer)
+		trace(child.process.pid, told[1], gate[0]);
+	assert_int_equal(read(told[0], &seized, 1), 1);
+	kill(child.process.pid, SIGKILL);
+	assert_true(ends(child.process.pidfd));
+	if (seized == 'y') {
+		assert_int_equal(exit_status_reap(child.process.pidfd, &status), PLUG_EAGAIN);
+		assert_int_equal(exit_status_peek(child.process.pid, child.process.pidfd, &status),
+				 PLUG_OK);
+		assert_int_equal(status.signal, SIGKILL);
+		assert_int_equal(status.code, 0);
+		assert_false(status.core_dumped);
+	}
+	assert_int_equal(write(gate[1], "", 1), 1);
+	assert_int_equal(waitpid(tracer, NULL, 0), tracer);
+	running_reap(&child);
+	running_close(&child);
+	for (int i = 0; i < 2; i++) {
+		close(told[i]);
+		close(gate[i]);
+	}
+	if (seized != 'y')
+		skip(); /* nobody may be traced here */
+}
+
 static void
 test_not_yet(void **state)
 {
@@ -90,7 +145,8 @@ test_not_yet(void **state)
 	(void)state;
 	running_start(&child, NULL, "hang", NULL);
 	assert_int_equal(exit_status_reap(child.process.pidfd, &status), PLUG_EAGAIN);
-	assert_int_equal(exit_status_peek(child.process.pidfd, &status), PLUG_EAGAIN);
+	assert_int_equal(exit_status_peek(child.process.pid, child.process.pidfd, &status),
+			 PLUG_EAGAIN);
 	assert_int_equal(status.code, 77);
 	kill(child.process.pid, SIGKILL);
 	running_reap(&child);
@@ -105,6 +161,7 @@ main(void)
 		cmocka_unit_test(test_signal_names),
 		cmocka_unit_test(test_reap),
 		cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_what_a_debugger_holds),
 	};
 
 	return cmocka_run_group_tests(tests, become_subreaper, end_what_is_left);

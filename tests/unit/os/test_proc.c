@@ -130,6 +130,16 @@ test_random(void **state)
 	assert_string_equal(one, "001fa0ff");
 }
 
+static void
+test_available_memory(void **state)
+{
+	uint64_t available = proc_available_bytes();
+	long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+
+	(void)state;
+	assert_in_range(available, 1, (uint64_t)pages * (uint64_t)bytes);
+}
+
 int
 main(void)
 {
@@ -139,6 +149,7 @@ main(void)
 		cmocka_unit_test(test_state_of_a_child),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_cpu_time),
+		cmocka_unit_test(test_available_memory),
 		cmocka_unit_test(test_random),
 	};
 

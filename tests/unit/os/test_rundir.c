@@ -97,6 +97,25 @@ test_relative_path_becomes_absolute(void **state)
 	assert_int_equal(chdir("/"), 0);
 }
 
+/* What a daemon with plugins of other users leaves. */
+static void
+test_admitting_users(void **state)
+{
+	struct rundir rundir = RUNDIR_INIT;
+	struct stat info;
+
+	(void)state;
+	assert_int_equal(rundir_open(in_base("users"), &rundir, NULL, NULL), PLUG_OK);
+	assert_int_equal(rundir_admit_users(&rundir), PLUG_OK);
+	assert_int_equal(fstat(rundir.fd, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0711);
+	rundir_close(&rundir);
+	assert_int_equal(rundir_open(in_base("users"), &rundir, NULL, NULL), PLUG_OK);
+	assert_int_equal(fstat(rundir.fd, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0700);
+	rundir_close(&rundir);
+}
+
 static void
 expect_refusal(const char *path, plug_err err, const char *reason)
 {
@@ -412,6 +431,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create_and_close),
 		cmocka_unit_test(test_relative_path_becomes_absolute),
+		cmocka_unit_test(test_admitting_users),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_foreign_owner),
 		cmocka_unit_test(test_longest_path),

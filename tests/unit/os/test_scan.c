@@ -234,6 +234,75 @@ test_several_roots(void **state)
 }
 
 static void
+executable(const char *name, const char *text)
+{
+	int fd = open(in_base(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+#define SCRIPT "#!/bin/sh\n# ---plugin---\n# a: 1\n# ---end---\n"
+
+/* builtin, then what is in no store, then optional, then community. */
+static void
+test_stores_and_single_files(void **state)
+{
+	static const char *const expected[] = {
+		"h/builtin/z/single", "h/a", "h/optional/models/single", "h/community/link", NULL};
+	struct scan scan;
+
+	(void)state;
+	folder("h/builtin/z");
+	folder("h/optional/models");
+	folder("h/community");
+	executable("h/community/tool", "#!/bin/sh\n");
+	executable("h/community/.hidden", SCRIPT);
+	executable("h/builtin/z/single", SCRIPT);
+	executable("h/optional/models/single", SCRIPT);
+	executable("h/a", SCRIPT);
+	executable("h/a.template.sh", SCRIPT);
+	assert_int_equal(symlink("../a", in_base("h/community/link")), 0);
+	run("h", &scan);
+	for (size_t i = 0; expected[i]; i++)
+		assert_string_equal(scan.plugins[i].manifest, in_base(expected[i]));
+	assert_int_equal(scan.plugin_count, 4);
+	assert_string_equal(scan.plugins[2].folder, in_base("h/optional/models"));
+	assert_string_equal(scan.plugins[2].text, "\n\n  a: 1\n");
+	assert_int_equal(scan.error_count, 0);
+	scan_fini(&scan);
+
+	run("h/a", &scan); /* a plugin directory may be a single file */
+	assert_int_equal(scan.plugin_count, 1);
+	scan_fini(&scan);
+	run("h/community/tool", &scan);
+	assert_int_equal(scan.plugin_count, 0);
+	assert_non_null(strstr(error_of(&scan, "h/community/tool")->why.text, "holds no manifest"));
+	scan_fini(&scan);
+}
+
+/* As run() in steps that are as small as can be. */
+static void
+test_steps(void **state)
+{
+	const char *path = in_base("h");
+	struct scan_walk *walk = scan_begin(&path, 1);
+	struct scan scan;
+	unsigned steps = 1;
+
+	(void)state;
+	while (!scan_step(walk, 1))
+		steps++;
+	assert_true(steps >= 6); /* folders */
+	assert_int_equal(scan_end(walk, &scan), PLUG_OK);
+	assert_int_equal(scan.plugin_count, 4);
+	scan_fini(&scan);
+	walk = scan_begin(&path, 1);
+	scan_step(walk, 1);
+	scan_end(walk, NULL); /* called off */
+}
+
+static void
 test_relative_root(void **state)
 {
 	const char *root = "e";
@@ -296,6 +365,8 @@ main(void)
 		cmocka_unit_test(test_unreadable_folder),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_several_roots),
+		cmocka_unit_test(test_stores_and_single_files),
+		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_relative_root),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_many),

@@ -106,6 +106,7 @@ fail_to_start(const char *path, const char *cwd, bool by_fork, const char *expec
 	struct exit_status status;
 	struct spawned child;
 	char text[512];
+	bool for_want = true;
 
 	request.path = path;
 	request.cwd = cwd;
@@ -116,9 +117,11 @@ fail_to_start(const char *path, const char *cwd, bool by_fork, const char *expec
 	assert_true(wait_readable(child.pidfd, DEADLINE_MS));
 	assert_int_equal(exit_status_reap(child.pidfd, &status), PLUG_OK);
 	assert_int_equal(status.code, 127);
-	assert_int_equal(spawn_error_read(child.error_fd, text, sizeof(text)), PLUG_OK);
+	assert_int_equal(spawn_error_read(child.error_fd, text, sizeof(text), &for_want), PLUG_OK);
 	assert_non_null(strstr(text, expected));
-	assert_int_equal(spawn_error_read(child.error_fd, text, sizeof(text)), PLUG_ENOTFOUND);
+	assert_false(for_want);
+	assert_int_equal(spawn_error_read(child.error_fd, text, sizeof(text), &for_want),
+			 PLUG_ENOTFOUND);
 	close(child.pidfd);
 	close(child.error_fd);
 }
@@ -157,16 +160,143 @@ test_failures_are_told(void **state)
 	remove_directory(directory);
 }
 
+/* Whatever plugd asked of the kernel for itself, its children are as they would be without it. */
+/* Of a child that checks a file first: whether it was executed, and what it says if not. */
+static bool
+starts_with_check(const struct spawn_check *check, char *text, size_t size)
+{
+	static const char *const argv[] = {"true", NULL}, *const env[] = {NULL};
+	struct spawn_request request = SPAWN_REQUEST_INIT;
+	struct exit_status status;
+	struct spawned child;
+	bool for_want = true;
+	plug_err err;
+
+	request.path = "/bin/true";
+	request.argv = (char *const *)(uintptr_t)argv;
+	request.envp = (char *const *)(uintptr_t)env;
+	request.stdout_fd = request.stderr_fd = STDERR_FILENO;
+	request.checks = check;
+	request.check_count = 1;
+	assert_int_equal(spawn_process(&request, &child), PLUG_OK);
+	assert_true(wait_readable(child.pidfd, DEADLINE_MS));
+	assert_int_equal(exit_status_reap(child.pidfd, &status), PLUG_OK);
+	err = spawn_error_read(child.error_fd, text, size, &for_want);
+	assert_int_equal(err, status.code ? PLUG_OK : PLUG_ENOTFOUND);
+	assert_true(!status.code || !for_want);
+	close(child.pidfd);
+	close(child.error_fd);
+	return !status.code;
+}
+
+static void
+test_a_changed_file_is_not_executed(void **state)
+{
+	/* SHA-256 of 40,000 bytes "x". */
+	static const char digest[] =
+		"\x62\x85\x33\x2e\x30\x72\xb2\x7e\x5b\x09\x5c\x5c\x7d\x6e\x37\xea"
+		"\xdd\x20\x12\x20\xeb\x14\x69\x4f\x9d\x2d\x01\x77\xc2\x5a\x64\xae";
+	struct spawn_check check = {.fd = -1, .digest = (const unsigned char *)digest};
+	char directory[64], path[128], text[512], *content = malloc(40001);
+
+	(void)state;
+	memset(content, 'x', 40000);
+	content[40000] = '\0';
+	make_directory(directory, sizeof(directory));
+	make_file(directory, "file", content, 0644, path, sizeof(path));
+	check.path = path;
+	assert_true(starts_with_check(&check, text, sizeof(text)));
+	check.fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(lseek(check.fd, 0, SEEK_END), 40000); /* wherever it is */
+	assert_true(starts_with_check(&check, text, sizeof(text)));
+
+	/* Another file has its path: what was opened counts. */
+	assert_int_equal(unlink(path), 0);
+	make_file(directory, "file", "", 0644, path, sizeof(path));
+	assert_true(starts_with_check(&check, text, sizeof(text)));
+	close(check.fd);
+	check.fd = -1;
+	assert_false(starts_with_check(&check, text, sizeof(text)));
+	assert_non_null(strstr(text, path));
+	assert_non_null(strstr(text, "its SHA-256 is e3b0c44298fc1c149afbf4c8996fb924"));
+	assert_non_null(strstr(text, "pinned is 6285332e3072b27e"));
+
+	assert_int_equal(unlink(path), 0);
+	assert_false(starts_with_check(&check, text, sizeof(text)));
+	assert_non_null(strstr(text, "check the SHA-256 of"));
+	assert_non_null(strstr(text, "No such file"));
+	remove_directory(directory);
+	free(content);
+}
+
+static void
+test_oom_score(void **state)
+{
+	struct running child;
+	char path[64], text[16] = "";
+	int fd;
+
+	(void)state;
+	setenv(SPAWN_ENV_OOM_SCORE, "321", 1);
+	running_start(&child, NULL, "hang", NULL);
+	unsetenv(SPAWN_ENV_OOM_SCORE);
+	running_read_until(&child, "\n");
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)child.process.pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	assert_string_equal(text, "321\n");
+	kill(child.process.pid, SIGKILL);
+	running_reap(&child);
+	running_close(&child);
+}
+
+/* Enough descriptors for the parent's side, and none left for the child's. */
+static void
+test_child_without_descriptors(void **state)
+{
+	static const char *const argv[] = {"x", NULL}, *const env[] = {NULL};
+	struct spawn_request request = SPAWN_REQUEST_INIT;
+	struct rlimit before, low;
+	struct exit_status status;
+	struct spawned child;
+	char text[512];
+	bool for_want = false;
+	int next = dup(STDERR_FILENO);
+
+	(void)state;
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = (rlim_t)next + 3;
+	request.path = "/bin/true";
+	request.argv = (char *const *)(uintptr_t)argv;
+	request.envp = (char *const *)(uintptr_t)env;
+	request.stdout_fd = request.stderr_fd = STDERR_FILENO;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(spawn_process(&request, &child), PLUG_OK);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(wait_readable(child.pidfd, DEADLINE_MS));
+	assert_int_equal(exit_status_reap(child.pidfd, &status), PLUG_OK);
+	assert_int_equal(status.code, 127);
+	assert_int_equal(spawn_error_read(child.error_fd, text, sizeof(text), &for_want), PLUG_OK);
+	assert_non_null(strstr(text, "ulimit -n"));
+	assert_true(for_want);
+	close(child.pidfd);
+	close(child.error_fd);
+}
+
 static void
 test_error_pipe_of_a_good_start(void **state)
 {
 	struct running child;
 	char text[64];
+	bool for_want;
 
 	(void)state;
 	running_start(&child, NULL, "hang", NULL);
 	running_read_until(&child, "\n");
-	assert_int_equal(spawn_error_read(child.process.error_fd, text, sizeof(text)),
+	assert_int_equal(spawn_error_read(child.process.error_fd, text, sizeof(text), &for_want),
 			 PLUG_ENOTFOUND);
 	kill(child.process.pid, SIGKILL);
 	assert_int_equal(running_reap(&child).signal, SIGKILL);
@@ -309,6 +439,9 @@ main(void)
 		cmocka_unit_test(test_child_finds_a_clean_place),
 		cmocka_unit_test(test_crossed_descriptors),
 		cmocka_unit_test(test_failures_are_told),
+		cmocka_unit_test(test_a_changed_file_is_not_executed),
+		cmocka_unit_test(test_child_without_descriptors),
+		cmocka_unit_test(test_oom_score),
 		cmocka_unit_test(test_error_pipe_of_a_good_start),
 		cmocka_unit_test(test_exec_by_descriptor),
 		cmocka_unit_test(test_invalid_requests),

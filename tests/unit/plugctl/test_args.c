@@ -65,7 +65,7 @@ test_options_anywhere(void **state)
 		parse(&line, lines[i]);
 		if (!line.parsed)
 			fail_msg("%s: %s", lines[i], line.why);
-		assert_ptr_equal(line.args.verb, verb_find("logs"));
+		assert_ptr_equal(line.args.verb, verb_named("logs"));
 		assert_int_equal(line.args.word_count, 1);
 		assert_string_equal(line.args.words[0], "echo");
 		assert_true(args_flag(&line.args, "json"));
@@ -177,10 +177,47 @@ test_durations(void **state)
 		assert_false(args_duration_ms(bad[i], &ms));
 }
 
+/* Its value is the next word only where that reads as one and could be no name. */
+static void
+test_a_value_that_may_be_left_out(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+		size_t words;
+	} cases[] = {
+		{"status -w", 0, 0},
+		{"status --watch", 0, 0},
+		{"status --watch echo", 0, 1},
+		{"status -w echo", 0, 1},
+		{"status -w 5 echo", 5000, 1},
+		{"status --watch 500ms echo", 500, 1},
+		{"status --watch=2 echo", 2000, 1},
+		{"status -w2 echo", 2000, 1},
+		{"status -w 5x", 0, 1},
+		{"status echo -w --json", 0, 1},
+	};
+	struct line line;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		parse(&line, cases[i].text);
+		if (!line.parsed)
+			fail_msg("%s: %s", cases[i].text, line.why);
+		assert_true(args_flag(&line.args, "watch"));
+		assert_int_equal(args_number(&line.args, "watch", 0), cases[i].ms);
+		assert_int_equal(line.args.word_count, cases[i].words);
+	}
+	parse(&line, "status --watch=soon");
+	assert_false(line.parsed);
+	assert_non_null(strstr(line.why, "soon"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_value_that_may_be_left_out),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_options_anywhere),
 		cmocka_unit_test(test_words_that_look_like_options),

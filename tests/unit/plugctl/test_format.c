@@ -50,9 +50,14 @@ static const struct {
 		  {1ull << 30, "1.0 GiB"},
 		  {UINT64_MAX, "16.0 EiB"},
 },
-  latencies[] = {
-	  {0, "0us"},         {999, "999us"},    {1000, "1.00ms"},  {1259, "1.25ms"},
-	  {99999, "99.99ms"}, {100000, "100ms"}, {2100000, "2.1s"},
+  latencies[] =
+	  {
+		  {0, "0us"},         {999, "999us"},    {1000, "1.00ms"},  {1259, "1.25ms"},
+		  {99999, "99.99ms"}, {100000, "100ms"}, {2100000, "2.1s"},
+},
+  nanoseconds[] = {
+	  {0, "0ns"},         {999, "999ns"},    {1000, "1.00us"},    {4096, "4.09us"},
+	  {99999, "99.99us"}, {100000, "100us"}, {2100000, "2.10ms"},
 };
 
 static void
@@ -67,6 +72,8 @@ test_numbers(void **state)
 		assert_string_equal(format_size(sizes[i].value, text), sizes[i].text);
 	for (size_t i = 0; i < sizeof(latencies) / sizeof(*latencies); i++)
 		assert_string_equal(format_latency(latencies[i].value, text), latencies[i].text);
+	for (size_t i = 0; i < sizeof(nanoseconds) / sizeof(*nanoseconds); i++)
+		assert_string_equal(format_ns(nanoseconds[i].value, text), nanoseconds[i].text);
 }
 
 static void

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "core/commands.h"
 #include "generate.h"
 #include "usage.h"
 
@@ -75,7 +76,7 @@ test_every_verb_is_complete(void **state)
 		assert_non_null(v->help);
 		assert_true(strlen(v->help) > 30);
 		assert_true(v->max_args >= v->min_args);
-		assert_ptr_equal(verb_find(v->name), v);
+		assert_ptr_equal(verb_named(v->name), v);
 		if ((v->max_args > 0) != (v->args != NULL))
 			fail_msg("%s: its arguments and its usage disagree", v->name);
 		if (v->complete != COMPLETE_NOTHING && v->max_args == 0)
@@ -116,6 +117,21 @@ must_hold(const char *where, const char *text, const char *what)
 		fail_msg("%s does not mention %s", where, what);
 }
 
+/* However it is broken into lines. */
+static void
+join_lines(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; from++) {
+		char c = *from == '\n' ? ' ' : *from;
+
+		if (c != ' ' || to == text || to[-1] != ' ')
+			*to++ = c;
+	}
+	*to = '\0';
+}
+
 static void
 test_help_names_every_option(void **state)
 {
@@ -123,6 +139,7 @@ test_help_names_every_option(void **state)
 	for (const struct verb *const *verb = verbs; *verb; verb++) {
 		char *text = usage_text(*verb), option[64];
 
+		join_lines(text);
 		must_hold((*verb)->name, text, (*verb)->args ? (*verb)->args : (*verb)->name);
 		for (const struct option_spec *o = (*verb)->options; o && o->name; o++) {
 			snprintf(option, sizeof(option), "--%s%s%s ", o->name, o->arg ? " " : "",
@@ -226,6 +243,22 @@ test_exit_statuses(void **state)
 	assert_int_equal(ctl_status(PLUG_ETIMEOUT), 5);
 }
 
+/* A plugin's command with the name of a verb could never be called. */
+static void
+test_no_plugin_may_take_a_verb(void **state)
+{
+	(void)state;
+	for (const struct verb *const *verb = verbs; *verb; verb++) {
+		const char *const *reserved = commands_reserved;
+
+		while (*reserved && strcmp(*reserved, (*verb)->name) != 0)
+			reserved++;
+		if (!*reserved)
+			fail_msg("%s is missing in commands_reserved of core/commands.c",
+				 (*verb)->name);
+	}
+}
+
 int
 main(void)
 {
@@ -236,6 +269,7 @@ main(void)
 		cmocka_unit_test(test_lines_of_help_fit),
 		cmocka_unit_test(test_documents_name_everything),
 		cmocka_unit_test(test_exit_statuses),
+		cmocka_unit_test(test_no_plugin_may_take_a_verb),
 	};
 
 	return cmocka_run_group_tests_name("plugctl_verbs", tests, NULL, NULL);

@@ -17,7 +17,7 @@ static const char *const names[] = {
 	[9] = "PLUG_ECANCELLED", [10] = "PLUG_EOVERLOADED",  [11] = "PLUG_ETOOLARGE",
 	[12] = "PLUG_ENOTFOUND", [13] = "PLUG_ENOMETHOD",    [14] = "PLUG_EDENIED",
 	[15] = "PLUG_EPLUGIN",   [16] = "PLUG_EUNREACHABLE", [17] = "PLUG_EVERSION",
-	[18] = "PLUG_EAGAIN",    [19] = "PLUG_EBUSY",
+	[18] = "PLUG_EAGAIN",    [19] = "PLUG_EBUSY",        [20] = "PLUG_EPOISON",
 };
 #define COUNT (sizeof(names) / sizeof(*names))
 

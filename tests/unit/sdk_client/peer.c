@@ -1,5 +1,6 @@
 #include "peer.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -52,16 +53,24 @@ peer_stop(struct peer *peer)
 }
 
 struct plug_client *
-peer_client(struct peer *peer)
+peer_client_with(struct peer *peer, struct plug_client_config config)
 {
-	struct plug_client_config config = {
-		.size = sizeof(config), .runtime_dir = peer->dir, .name = "test"};
 	struct plug_client *client = NULL;
-	plug_err err = plug_client_open(&config, &client);
+	plug_err err;
 
+	config.size = sizeof(config);
+	config.runtime_dir = peer->dir;
+	config.name = "test";
+	err = plug_client_open(&config, &client);
 	if (err != PLUG_OK)
 		fail_msg("open: %s: %s", plug_err_name(err), plug_client_error_text(NULL));
 	return client;
+}
+
+struct plug_client *
+peer_client(struct peer *peer)
+{
+	return peer_client_with(peer, (struct plug_client_config){.size = 0});
 }
 
 static void
@@ -110,8 +119,8 @@ peer_close(struct peer *peer)
 	peer->fd = -1;
 }
 
-Plug__Envelope *
-peer_receive(struct peer *peer)
+static Plug__Envelope *
+receive_one(struct peer *peer)
 {
 	static uint8_t buf[PLUG_MESSAGE_BYTES + 1];
 	Plug__Envelope *env = NULL;
@@ -119,9 +128,78 @@ peer_receive(struct peer *peer)
 
 	wait_for(peer->fd, POLLIN);
 	size = recv(peer->fd, buf, sizeof(buf), 0);
+	/* A client that closes with something unread is reported once, before what it sent. */
+	if (size < 0 && errno == ECONNRESET)
+		size = recv(peer->fd, buf, sizeof(buf), 0);
 	if (size <= 0)
 		return NULL;
 	MUST(plug_envelope_unpack(buf, (size_t)size, &env) == PLUG_OK);
+	return env;
+}
+
+/* As of a plugin without a data plane.  The client may have closed meanwhile. */
+static void
+refuse_channel(struct peer *peer, uint64_t id)
+{
+	Plug__Envelope env = PLUG__ENVELOPE__INIT;
+	Plug__ChannelGrant grant = PLUG__CHANNEL_GRANT__INIT;
+	uint8_t buf[256];
+	size_t size;
+
+	env.id = id;
+	env.body_case = PLUG__ENVELOPE__BODY_CHANNEL_GRANT;
+	env.channel_grant = &grant;
+	grant.outcome = PLUG_ESTATE;
+	MUST(plug_envelope_pack(&env, buf, sizeof(buf), &size) == PLUG_OK);
+	MUST(send(peer->fd, buf, size, MSG_NOSIGNAL) == (ssize_t)size || errno == EPIPE ||
+	     errno == ECONNRESET);
+}
+
+static bool
+is_readable(const struct peer *peer)
+{
+	struct pollfd ready = {.fd = peer->fd, .events = POLLIN};
+
+	return poll(&ready, 1, 0) == 1;
+}
+
+static bool
+is_channel_request(const struct peer *peer)
+{
+	static uint8_t buf[PLUG_MESSAGE_BYTES + 1];
+	Plug__Envelope *env = NULL;
+	ssize_t size = recv(peer->fd, buf, sizeof(buf), MSG_PEEK);
+	bool is_one;
+
+	if (size <= 0 || plug_envelope_unpack(buf, (size_t)size, &env) != PLUG_OK)
+		return false;
+	is_one = env->body_case == PLUG__ENVELOPE__BODY_CHANNEL_REQUEST;
+	plug_envelope_free(env);
+	return is_one;
+}
+
+bool
+peer_has_more(struct peer *peer)
+{
+	while (is_readable(peer) && is_channel_request(peer)) {
+		Plug__Envelope *env = receive_one(peer);
+
+		refuse_channel(peer, env->id);
+		plug_envelope_free(env);
+	}
+	return is_readable(peer);
+}
+
+Plug__Envelope *
+peer_receive(struct peer *peer)
+{
+	Plug__Envelope *env = receive_one(peer);
+
+	while (env && env->body_case == PLUG__ENVELOPE__BODY_CHANNEL_REQUEST) {
+		refuse_channel(peer, env->id);
+		plug_envelope_free(env);
+		env = receive_one(peer);
+	}
 	return env;
 }
 

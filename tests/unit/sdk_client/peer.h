@@ -58,14 +58,21 @@ void peer_stop(struct peer *peer);
 /* plug_client_open() on the peer's directory; must succeed. */
 struct plug_client *peer_client(struct peer *peer);
 
+/* The same; its size, directory and name are set here. */
+struct plug_client *peer_client_with(struct peer *peer, struct plug_client_config config);
+
 /* ---- for scripts ---- */
 
 void peer_accept(struct peer *peer);  /* and nothing more */
 void peer_welcome(struct peer *peer); /* accept, take the hello, welcome */
 void peer_close(struct peer *peer);
 
-/* The next message, freed by the caller; NULL when the client closed. */
+/* The next message, freed by the caller; NULL when the client closed.  Requests for channels are
+ * refused on the way. */
 Plug__Envelope *peer_receive(struct peer *peer);
+
+/* Would that return at once?  Requests for channels do not count: they are refused. */
+bool peer_has_more(struct peer *peer);
 
 /* The next message, which must be of this kind. */
 Plug__Envelope *peer_expect(struct peer *peer, Plug__Envelope__BodyCase kind);

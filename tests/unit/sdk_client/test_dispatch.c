@@ -123,7 +123,6 @@ test_queue_is_bounded(void **state)
 	}
 	assert_int_equal(err, PLUG_EOVERLOADED);
 	assert_int_equal(accepted, 5); /* what waits when the fifth comes is just below 4 MiB */
-	assert_true(plug_client_events(client) & POLLOUT);
 	assert_int_equal(write(go[1], "x", 1), 1);
 	loop_until(client, &outcome.done, accepted);
 	assert_int_equal(outcome.err, PLUG_OK);
@@ -179,7 +178,8 @@ test_long_call_does_not_hold_up_a_short_one(void **state)
 	/* The long one alone is above the bound, so make room as a loop would. */
 	while (plug_client_send(client, &small, NULL, loop_on_done, &other, NULL) ==
 	       PLUG_EOVERLOADED) {
-		struct pollfd ready = {.fd = plug_client_fd(client), .events = POLLOUT};
+		struct pollfd ready = {.fd = plug_client_fd(client),
+				       .events = plug_client_events(client)};
 
 		assert_true(poll(&ready, 1, PEER_WAIT_MS) == 1);
 		assert_int_equal(plug_client_dispatch(client), PLUG_OK);

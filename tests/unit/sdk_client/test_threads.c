@@ -26,8 +26,6 @@ answer_held(struct peer *peer, struct held *held, size_t count)
 	}
 }
 
-static bool readable_now(struct peer *peer);
-
 static struct held *
 find(struct held *held, size_t count, uint64_t id)
 {
@@ -69,21 +67,11 @@ echo_until_closed(struct peer *peer)
 		one->size += data->len;
 		open -= !more;
 		plug_envelope_free(env);
-		if (open == 0 && !readable_now(peer)) {
+		if (open == 0 && !peer_has_more(peer)) {
 			answer_held(peer, held, count);
 			count = 0;
 		}
 	}
-}
-
-#include <poll.h>
-
-static bool
-readable_now(struct peer *peer)
-{
-	struct pollfd ready = {.fd = peer->fd, .events = POLLIN};
-
-	return poll(&ready, 1, 0) == 1;
 }
 
 struct worker {

@@ -33,6 +33,20 @@ end_plugin(void **state)
 	return 0;
 }
 
+/* The same with an environment variable, "K=V". */
+static inline int
+start_plugin_with(void **state, const char *path, const char *mode, const char *extra)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	char *argv[] = {(char *)path, (char *)mode, NULL};
+
+	assert_non_null(peer);
+	peer_start(peer, argv, extra);
+	peer_handshake(peer);
+	*state = peer;
+	return 0;
+}
+
 static inline void
 call_text(struct peer *peer, uint64_t id, const char *method, const char *text)
 {

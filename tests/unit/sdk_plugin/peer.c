@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "channel.h"
 #include "codec.h"
 
 static const uint8_t the_token[PLUG_TOKEN_BYTES] = "0123456789abcde";
@@ -73,10 +74,21 @@ listen_at(struct peer *peer)
 	ok(nng_listen(peer->socket, peer->url, &peer->listener, 0), "listen");
 }
 
+/* The thread sanitizer sleeps a second before it lets a process end, which tests would measure. */
 static void
-exec_child(struct peer *peer, char *const argv[], const char *extra)
+end_at_once(void)
 {
-	char token[2 * PLUG_TOKEN_BYTES + 1], number[16], fd[16];
+	const char *given = getenv("TSAN_OPTIONS");
+	char options[512];
+
+	snprintf(options, sizeof(options), "%s:atexit_sleep_ms=0", given ? given : "");
+	setenv("TSAN_OPTIONS", options, 1);
+}
+
+static void
+exec_child(struct peer *peer, char *const argv[], const char *extra, int broker_fd)
+{
+	char token[2 * PLUG_TOKEN_BYTES + 1], number[16], fd[16], broker[16];
 
 	plug_hex_encode(peer->token, PLUG_TOKEN_BYTES, token);
 	snprintf(number, sizeof(number), "%u", peer->generation);
@@ -87,8 +99,13 @@ exec_child(struct peer *peer, char *const argv[], const char *extra)
 	setenv(PLUG_ENV_INSTANCE, "test", 1);
 	setenv(PLUG_ENV_GENERATION, number, 1);
 	setenv(PLUG_ENV_VITALS_FD, fd, 1);
+	snprintf(broker, sizeof(broker), "%d", broker_fd);
+	if (!peer->no_broker)
+		setenv(PLUG_ENV_BROKER_FD, broker, 1);
+	end_at_once();
 	if (extra)
 		putenv((char *)extra);
+	fcntl(broker_fd, F_SETFD, 0);
 	fcntl(peer->vitals_fd, F_SETFD, 0);
 	dup2(peer->stderr_fd, STDERR_FILENO);
 	execv(argv[0], argv);
@@ -99,6 +116,8 @@ exec_child(struct peer *peer, char *const argv[], const char *extra)
 void
 peer_start(struct peer *peer, char *const argv[], const char *extra)
 {
+	int ends[2];
+
 	peer->sent_tail = &peer->sent;
 	peer->in_tail = &peer->inbox;
 	peer->generation = 7;
@@ -108,11 +127,14 @@ peer_start(struct peer *peer, char *const argv[], const char *extra)
 	peer->vitals_fd = memfd_create("vitals", MFD_CLOEXEC);
 	peer->stderr_fd = memfd_create("stderr", MFD_CLOEXEC);
 	assert_true(peer->vitals_fd >= 0 && peer->stderr_fd >= 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	peer->broker_fd = ends[0];
 	assert_int_equal(ftruncate(peer->vitals_fd, PLUG_VITALS_BYTES), 0);
 	peer->pid = fork();
 	assert_true(peer->pid >= 0);
 	if (peer->pid == 0)
-		exec_child(peer, argv, extra);
+		exec_child(peer, argv, extra, ends[1]);
+	close(ends[1]);
 }
 
 const char *
@@ -165,6 +187,9 @@ peer_end(struct peer *peer)
 	nng_close(peer->socket);
 	close(peer->vitals_fd);
 	close(peer->stderr_fd);
+	close(peer->broker_fd);
+	for (int i = 0; i < 16; i++)
+		plug_envelope_free(peer->broker_kept[i]);
 	rmdir(peer->dir);
 	while ((message = peer->inbox) != NULL) {
 		peer->inbox = message->next;

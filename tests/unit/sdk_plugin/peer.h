@@ -40,6 +40,9 @@ struct peer {
 	bool welcomed;
 	pid_t pid;
 	int vitals_fd, stderr_fd;
+	int broker_fd;                   /* our end of the socket on which channels are offered */
+	uint64_t channels;               /* offered */
+	Plug__Envelope *broker_kept[16]; /* came before somebody asked */
 	uint32_t generation;
 	uint8_t token[PLUG_TOKEN_BYTES], nonce[PLUG_NONCE_BYTES];
 	uint64_t seq, received;                /* last sent, last taken */
@@ -55,6 +58,7 @@ struct peer {
 	unsigned resumes, acks, duplicates;
 	bool no_ack;           /* do not acknowledge: for the tests of retransmission */
 	bool no_credit;        /* do not open the window again */
+	bool no_broker;        /* set before peer_start(): offer no channels */
 	Plug__Envelope *hello; /* the first one */
 };
 

@@ -1,7 +1,7 @@
 /*
  * A plugin for these tests: its methods do what the shipped ones have no reason to.  argv[1]
  * chooses how it starts: nothing, "start-fails", "slow-start", "no-version", "bad-method",
- * "workers=N".
+ * "long-hello", "workers=N".
  */
 #include <plug/plugin.h>
 #include <signal.h>
@@ -45,6 +45,17 @@ spin(struct plug_call *call, void *user)
 	while (now_us() < until)
 		;
 	return PLUG_OK;
+}
+
+/* The same, and says by which thread. */
+static plug_err
+whose(struct plug_call *call, void *user)
+{
+	char text[32];
+
+	spin(call, user);
+	snprintf(text, sizeof(text), "%d", (int)gettid());
+	return answer(call, text);
 }
 
 /* usleep(), which libplug does not know of. */
@@ -95,6 +106,14 @@ big(struct plug_call *call, void *user)
 	return err;
 }
 
+/* The same after some time, so that many can begin together. */
+static plug_err
+late_big(struct plug_call *call, void *user)
+{
+	plug_call_sleep(call, 300);
+	return big(call, user);
+}
+
 /* Pieces of 10,000 bytes, so many; answers with how many went. */
 static plug_err
 pieces(struct plug_call *call, void *user)
@@ -135,6 +154,36 @@ odd_code(struct plug_call *call, void *user)
 	(void)call;
 	(void)user;
 	return (plug_err)4711;
+}
+
+/* Answers with how many of these calls there have been. */
+static plug_err
+ticket(struct plug_call *call, void *user)
+{
+	static unsigned tickets;
+	char text[32];
+
+	(void)user;
+	snprintf(text, sizeof(text), "%u", __atomic_add_fetch(&tickets, 1, __ATOMIC_SEQ_CST));
+	return answer(call, text);
+}
+
+static plug_err
+mirror(struct plug_call *call, void *user)
+{
+	size_t size;
+	const void *data = plug_call_payload(call, &size);
+
+	(void)user;
+	return plug_reply(call, NULL, data, size);
+}
+
+/* Sleeps in libplug for so many milliseconds. */
+static plug_err
+nap(struct plug_call *call, void *user)
+{
+	(void)user;
+	return plug_call_sleep(call, (uint64_t)argument(call));
 }
 
 static plug_err
@@ -263,16 +312,21 @@ main(int argc, char **argv)
 		{"count", count, PLUG_METHOD_IDEMPOTENT, 1500, "counts"},
 		{"wait", wait_until_cancelled, 0, 0, NULL},
 		{"big", big, 0, 0, NULL},
+		{"late_big", late_big, 0, 0, NULL},
 		{"pieces", pieces, PLUG_METHOD_STREAM, 0, NULL},
 		{"twice", twice, 0, 0, NULL},
 		{"odd_piece", odd_piece, 0, 0, NULL},
 		{"odd_code", odd_code, 0, 0, NULL},
+		{"ticket", ticket, 0, 0, NULL},
+		{"mirror", mirror, 0, 0, NULL},
+		{"nap", nap, 0, 0, NULL},
 		{"about", about, 0, 0, NULL},
 		{"config", config, 0, 0, NULL},
 		{"logs", logs, 0, 0, NULL},
 		{"flood", flood, 0, 0, NULL},
 		{"ill", ill, 0, 0, NULL},
 		{"fork", fork_child, 0, 0, NULL},
+		{"whose", whose, 0, 0, NULL},
 		{0},
 	};
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -290,6 +344,8 @@ main(int argc, char **argv)
 
 	if (strncmp(mode, "workers=", 8) == 0)
 		cfg.workers = (unsigned)atoi(mode + 8);
+	if (strcmp(mode, "long-hello") == 0)
+		methods[0].description = memset(calloc(1, 70001), 'x', 70000);
 	if (strcmp(mode, "bad-method") == 0)
 		methods[1].name = "No Good";
 	return plug_main(&cfg);

@@ -81,6 +81,20 @@ test_a_refused_plugin_says_why_and_exits(void **state)
 	assert_complained(peer, "protocol 4 to 5, this plugin 1 to 1");
 }
 
+/* It would wait for WELCOME, and plugd for HELLO, until the one is killed. */
+static void
+test_a_hello_that_cannot_be_sent_ends_it(void **state)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	char *argv[] = {(char *)PROBE_PLUGIN, (char *)"long-hello", NULL};
+
+	assert_non_null(peer);
+	*state = peer;
+	peer_start(peer, argv, NULL);
+	EXITED(peer_wait(peer, 5000), 1);
+	assert_complained(peer, "HELLO does not fit into one message of 64 KiB");
+}
+
 static void
 test_a_protocol_it_does_not_speak_ends_it(void **state)
 {
@@ -242,10 +256,10 @@ test_stop_waits_for_handlers_and_cancels_them(void **state)
 	call_text(peer, 2, "block", "200000");
 	plug_envelope_free(peer_poll(peer, PLUG__ENVELOPE__BODY_REPLY, 9, 50));
 	peer_stop(peer);
-	assert_answer(peer, 1, PLUG_ECANCELLED, "cancelled");
+	assert_answer(peer, 1, PLUG_EGONE, "probe was stopped while it executed the call");
 	call_text(peer, 3, "spin", "0");
 	assert_answer(peer, 3, PLUG_EUNAVAILABLE, "probe is stopping and takes no calls");
-	assert_answer(peer, 2, PLUG_ECANCELLED, "cancelled");
+	assert_answer(peer, 2, PLUG_EGONE, "probe was stopped while it executed the call");
 	assert_logged(peer, "stopping");
 	EXITED(peer_wait(peer, 5000), 0);
 }
@@ -259,7 +273,7 @@ test_sigterm_is_an_orderly_stop(void **state)
 	call_text(peer, 1, "wait", "");
 	plug_envelope_free(peer_poll(peer, PLUG__ENVELOPE__BODY_REPLY, 9, 50));
 	kill(peer->pid, SIGTERM);
-	assert_answer(peer, 1, PLUG_ECANCELLED, "cancelled");
+	assert_answer(peer, 1, PLUG_EGONE, "probe was stopped while it executed the call");
 	assert_logged(peer, "stopping");
 	EXITED(peer_wait(peer, 5000), 0);
 }
@@ -409,6 +423,7 @@ main(void)
 #define STARTED(name) cmocka_unit_test_setup_teardown(name, start_probe, end_plugin)
 #define STARTS(name)  cmocka_unit_test_teardown(name, end_plugin)
 		STARTS(test_a_refused_plugin_says_why_and_exits),
+		STARTS(test_a_hello_that_cannot_be_sent_ends_it),
 		STARTS(test_a_protocol_it_does_not_speak_ends_it),
 		STARTS(test_a_welcome_for_another_generation_ends_it),
 		STARTS(test_nothing_counts_before_welcome),

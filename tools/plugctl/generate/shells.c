@@ -4,6 +4,8 @@
 
 #include "generate.h"
 
+#define CONFIG_WORDS "get set unset history diff rollback"
+
 /* ---- bash ---- */
 
 /* What a word becomes, as bash code that ends in a list of candidates. */
@@ -22,6 +24,9 @@ bash_words(enum complete complete)
 		return "echo \"$types\"";
 	case COMPLETE_VERB:
 		return "echo \"$verbs\"";
+	case COMPLETE_CONFIG:
+		return "if ((word_count == 0)); then echo " CONFIG_WORDS "; "
+		       "elif ((word_count == 1)); then _plugctl_ask list --names; fi";
 	case COMPLETE_DIR:
 		return "compgen -d -- \"$cur\"";
 	case COMPLETE_FILE: /* bash's own, where nothing else fits */
@@ -52,7 +57,7 @@ static void
 bash_values(FILE *to, const struct option_spec *options, const char *verb)
 {
 	for (const struct option_spec *o = options; o && o->name; o++) {
-		if (!o->arg)
+		if (!option_takes_word(o))
 			continue;
 		fputc('\t', to);
 		bash_pattern(to, o, verb);
@@ -85,7 +90,7 @@ value_pattern(FILE *to)
 
 	for (const struct verb *const *verb = verbs; *verb; verb++) {
 		for (const struct option_spec *o = (*verb)->options; o && o->name; o++) {
-			if (!o->arg)
+			if (!option_takes_word(o))
 				continue;
 			fputs(separator, to);
 			bash_pattern(to, o, (*verb)->name);
@@ -93,7 +98,7 @@ value_pattern(FILE *to)
 		}
 	}
 	for (const struct option_spec *o = global_options; o->name; o++) {
-		if (!o->arg)
+		if (!option_takes_word(o))
 			continue;
 		fputs(separator, to);
 		bash_pattern(to, o, "*");
@@ -146,9 +151,11 @@ generate_bash(FILE *to)
 		option_names(to, (*verb)->options);
 		fputs("\" ;;\n", to);
 	}
-	fputs("\t\tesac\n"
+	fputs("\t\t*) [[ \" $verbs \" == *\" $verb \"* ]] || words+=\" $(_plugctl_ask commands "
+	      "--options \"$verb\")\" ;;\n"
+	      "\t\tesac\n"
 	      "\telif [[ -z $verb ]]; then\n"
-	      "\t\twords=$verbs\n"
+	      "\t\twords=\"$verbs $(_plugctl_ask commands --names)\"\n"
 	      "\telse\n"
 	      "\t\tcase $verb in\n",
 	      to);
@@ -188,6 +195,7 @@ zsh_action(enum complete complete)
 	case COMPLETE_PLUGINS:
 		return "_plugctl_plugins";
 	case COMPLETE_CALL:
+	case COMPLETE_CONFIG:
 		return "_plugctl_plugins";
 	case COMPLETE_TYPE:
 		return "_plugctl_types";
@@ -206,10 +214,11 @@ zsh_action(enum complete complete)
 static void
 zsh_option(FILE *to, const struct option_spec *option, const char *dash, const char *name)
 {
-	fprintf(to, "\t\t'*%s%s%s[", dash, name, option->arg ? (dash[1] ? "=" : "+") : "");
+	fprintf(to, "\t\t'*%s%s%s[", dash, name,
+		option_takes_word(option) ? (dash[1] ? "=" : "+") : "");
 	zsh_text(to, option->help);
 	fputc(']', to);
-	if (option->arg) {
+	if (option_takes_word(option)) {
 		fputc(':', to);
 		zsh_text(to, option->arg);
 		fprintf(to, ":%s", zsh_action(option->complete));
@@ -239,6 +248,10 @@ zsh_arguments(FILE *to, const struct verb *verb)
 	case COMPLETE_CALL:
 		fputs("\t\t'1:plugin:_plugctl_plugins' '2:method:_plugctl_methods' "
 		      "'*:argument:_files'\n",
+		      to);
+		return;
+	case COMPLETE_CONFIG:
+		fputs("\t\t'1:subcommand:(" CONFIG_WORDS ")' '2:plugin:_plugctl_plugins' '*: : '\n",
 		      to);
 		return;
 	case COMPLETE_PLUGINS:
@@ -284,6 +297,7 @@ generate_zsh(FILE *to)
 		fputs("'\n", to);
 	}
 	fputs("\t)\n"
+	      "\tnames+=(${(f)\"$(_plugctl_ask commands --names)\"})\n"
 	      "\t_describe verb names\n"
 	      "}\n\n"
 	      "_plugctl() {\n"
@@ -336,6 +350,8 @@ fish_words(enum complete complete)
 		return "$__plugctl_types";
 	case COMPLETE_VERB:
 		return "$__plugctl_verbs";
+	case COMPLETE_CONFIG:
+		return "(string split ' ' '" CONFIG_WORDS "'; __plugctl_ask list --names)";
 	case COMPLETE_DIR:
 		return "(__fish_complete_directories)";
 	case COMPLETE_FILE:
@@ -349,12 +365,12 @@ static void
 fish_options(FILE *to, const struct option_spec *options, const char *condition)
 {
 	for (const struct option_spec *o = options; o && o->name; o++) {
-		const char *words = o->arg ? fish_words(o->complete) : NULL;
+		const char *words = option_takes_word(o) ? fish_words(o->complete) : NULL;
 
 		fprintf(to, "complete -c plugctl%s -l %s", condition, o->name);
 		if (o->letter)
 			fprintf(to, " -s %c", o->letter);
-		fputs(o->arg ? " -x" : " -f", to);
+		fputs(option_takes_word(o) ? " -x" : " -f", to);
 		if (words)
 			fprintf(to, " -a \"%s\"", words);
 		fputs(" -d ", to);
@@ -397,6 +413,9 @@ generate_fish(FILE *to)
 	for (const char *const *type = plugin_types; *type; type++)
 		fprintf(to, " %s", *type);
 	fputs("\n\n", to);
+	fputs("complete -c plugctl -f -n \"not __fish_seen_subcommand_from $__plugctl_verbs\" -a "
+	      "\"(__plugctl_ask commands --names)\"\n",
+	      to);
 	fish_options(to, global_options, "");
 	for (const struct verb *const *verb = verbs; *verb; verb++) {
 		const char *words = fish_words((*verb)->complete);

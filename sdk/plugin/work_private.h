@@ -1,0 +1,32 @@
+/* What the files of work.h share.  Unless said otherwise, called with work.lock held. */
+#ifndef PLUG_SDK_WORK_PRIVATE_H
+#define PLUG_SDK_WORK_PRIVATE_H
+
+#include "work.h"
+
+struct plug_plugin;
+
+/* A thread that has nothing to do: a parked one, a new one, the watcher; NULL: none. */
+struct worker *plugp_work_idle(struct plug_plugin *plugin);
+
+/* ---- roles (work_role.c) ---- */
+
+/* By the holder: let another thread have the role, if there is one. */
+void plugp_work_hand_over(struct plug_plugin *plugin, struct role *role);
+
+/* Was a handler begun or ended lately? */
+bool plugp_work_is_hot(struct work *work);
+
+/* By the watcher: one look, after waiting for its time. */
+void plugp_work_watch(struct worker *worker);
+
+/* ---- calls (work_run.c) ---- */
+
+/* The next call that may run now, with its place among the running, or NULL: also once the plugin
+ * is being stopped, because what was not started then is answered as such. */
+struct plug_call *plugp_work_dequeue(struct plug_plugin *plugin);
+
+/* Run its handler; the lock is released meanwhile. */
+void plugp_work_execute(struct worker *worker, struct plug_call *call);
+
+#endif

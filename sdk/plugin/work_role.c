@@ -1,0 +1,95 @@
+/*
+ * Who has which duty.  Everything here is called with work.lock held, but the plane's holder runs
+ * quick handlers without it (plane_take.c).  It makes `beat` odd, then looks at
+ * `watched`; the watcher withdraws `watched`, and goes only when it has seen no new beat a whole
+ * look later, by when the beat of a holder that still saw it is visible.
+ */
+#include "clock.h"
+#include "state.h"
+#include "work_private.h"
+
+/* Called with the lock held, by whoever made the beat even when the holder was in a handler. */
+static void
+give_role(struct work *work, struct role *role, struct worker *next, bool in_handler)
+{
+	if (in_handler) {
+		plugp_calls_list(work, role->current);
+		role->slot = -1; /* the call's now */
+	}
+	role->holder = next;
+	pthread_cond_signal(&next->wake);
+}
+
+void
+plugp_work_hand_over(struct plug_plugin *plugin, struct role *role)
+{
+	struct worker *next = plugp_work_idle(plugin);
+	uint64_t beat = atomic_load(&role->beat);
+
+	if (!next)
+		return;
+	atomic_store(&role->beat, beat + 2 - (beat & 1));
+	give_role(&plugin->work, role, next, beat & 1);
+}
+
+/* By the watcher, with the lock held: the holder was in the same handler when it looked last. */
+static void
+rescue(struct plug_plugin *plugin, struct role *role)
+{
+	uint64_t beat = role->seen;
+	struct worker *next;
+
+	if (!(beat & 1) || !atomic_compare_exchange_strong(&role->beat, &beat, beat + 1))
+		return;
+	next = plugp_work_idle(plugin); /* never NULL: the watcher is one */
+	give_role(&plugin->work, role, next, true);
+}
+
+void
+plugp_work_will_block(struct plug_call *call)
+{
+	struct work *work = &call->plugin->work;
+
+	pthread_mutex_lock(&work->lock);
+	for (int duty = 0; duty < DUTIES; duty++) {
+		if (work->roles[duty].holder == call->worker)
+			plugp_work_hand_over(call->plugin, &work->roles[duty]);
+	}
+	pthread_mutex_unlock(&work->lock);
+}
+
+/* ---- watching ---- */
+
+bool
+plugp_work_is_hot(struct work *work)
+{
+	uint64_t now = clock_ns();
+
+	for (int duty = 0; duty < DUTIES; duty++) {
+		struct role *role = &work->roles[duty];
+		uint64_t beat = atomic_load(&role->beat);
+
+		if (beat != role->seen)
+			work->last_beat_ns = now;
+		role->seen = beat;
+	}
+	return work->last_beat_ns && now - work->last_beat_ns < WORK_HOT_NS;
+}
+
+void
+plugp_work_watch(struct worker *worker)
+{
+	struct work *work = &worker->plugin->work;
+
+	clock_cond_wait(&worker->wake, &work->lock, clock_ns() + WORK_LOOK_NS);
+	for (int duty = 0; duty < DUTIES && work->watcher == worker; duty++)
+		rescue(worker->plugin, &work->roles[duty]);
+	if (work->watcher != worker)
+		return;
+	if (plugp_work_is_hot(work))
+		atomic_store(&work->watched, true);
+	else if (atomic_load(&work->watched))
+		atomic_store(&work->watched, false); /* and look once more */
+	else
+		work->watcher = NULL;
+}

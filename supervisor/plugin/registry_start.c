@@ -1,0 +1,236 @@
+/*
+ * What starts, and when: what a plugin requires goes first, and no two of them run that must not
+ * run side by side.  A plugin that cannot start is told why, once, and does not wait for ever.
+ */
+#include "plugin/registry_start.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "plugin/rivals.h"
+
+/* ---- what is required ---- */
+
+size_t
+requirements_count(const struct plugin *plugin)
+{
+	const struct manifest_requires *requires = &plugin->spec->manifest->requires;
+
+	return requires->plugins.count + requires->capabilities.count;
+}
+
+/* How good the chances are that it serves: it does, it will, it may be started, it has failed, it
+ * must not be started. */
+static int
+chances(const struct plugin *plugin)
+{
+	if (plugin_takes_calls(plugin))
+		return 4;
+	if (!plugin_is_down(plugin) || plugin->start_wanted)
+		return 3;
+	if (plugin->enabled == ENABLED_NO)
+		return 0;
+	return plugin_all(plugin, SLOT_IN(STOPPED)) ? 2 : 1;
+}
+
+/* `left` goes before `right`, of two that may both serve. */
+static bool
+serves_better(const struct plugin *left, const struct plugin *right)
+{
+	if (chances(left) != chances(right))
+		return chances(left) > chances(right);
+	return left->spec->priority > right->spec->priority;
+}
+
+static struct plugin *
+provider_of(const struct registry *registry, const struct plugin *plugin, const char *capability)
+{
+	struct plugin *best = NULL;
+
+	LIST_FOREACH (other, &registry->plugins, struct plugin, node)
+		if (other != plugin && !other->removed &&
+		    manifest_provides(other->spec->manifest, capability) &&
+		    (!best || serves_better(other, best)))
+			best = other;
+	return best;
+}
+
+struct plugin *
+requirements_at(const struct registry *registry, const struct plugin *plugin, size_t i)
+{
+	const struct manifest_requires *requires = &plugin->spec->manifest->requires;
+
+	if (i < requires->plugins.count)
+		return registry_find(registry, requires->plugins.items[i].name);
+	return provider_of(registry, plugin,
+			   requires->capabilities.items[i - requires->plugins.count]);
+}
+
+struct plugin *
+registry_waits_for(const struct registry *registry, const struct plugin *plugin)
+{
+	for (size_t i = 0; i < requirements_count(plugin); i++) {
+		struct plugin *other = requirements_at(registry, plugin, i);
+
+		if (other && !plugin_takes_calls(other))
+			return other;
+	}
+	return NULL;
+}
+
+/* It is starting, or will be as soon as its turn comes. */
+static bool
+is_about_to_start(const struct registry *registry, const struct plugin *plugin)
+{
+	return plugin_any(plugin, SLOT_ACTIVE, SLOT_IN(STARTING)) ||
+	       (plugin->start_wanted && !registry_waits_for(registry, plugin));
+}
+
+struct plugin *
+registry_comes_after(const struct registry *registry, const struct plugin *plugin)
+{
+	const unsigned char *rank = registry->host->start_rank;
+
+	if (!rank[plugin->spec->manifest->type]) /* the first, or there is no order */
+		return NULL;
+	LIST_FOREACH (other, &registry->plugins, struct plugin, node)
+		if (rank[other->spec->manifest->type] < rank[plugin->spec->manifest->type] &&
+		    is_about_to_start(registry, other))
+			return other;
+	return NULL;
+}
+
+/* ---- starting ---- */
+
+static bool
+starts_by_itself(const struct plugin *plugin,
+		 bool (*wanted)(void *user, const struct plugin *plugin), void *user)
+{
+	return plugin_starts_by_itself(plugin) &&
+	       (!wanted || plugin->enabled == ENABLED_YES || wanted(user, plugin));
+}
+
+void
+registry_autostart(struct registry *registry,
+		   bool (*wanted)(void *user, const struct plugin *plugin), void *user)
+{
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
+		bool fresh = plugin_all(plugin, SLOT_IN(STOPPED)) && !plugin->last_generation;
+		bool back = plugin->was_removed;
+
+		plugin->was_removed = false;
+		if (plugin->removed || !(fresh || back) || !starts_by_itself(plugin, wanted, user))
+			continue;
+		if (plugin_is_down(plugin))
+			plugin->start_wanted = true;
+		else
+			plugin_handle(plugin, SE_START); /* on its way out: then it comes back */
+	}
+	registry_changed(registry);
+}
+
+static void
+want_with_requirements(struct registry *registry, struct plugin *plugin)
+{
+	plugin->start_wanted = true;
+	for (size_t i = 0; i < requirements_count(plugin); i++) {
+		struct plugin *other = requirements_at(registry, plugin, i);
+
+		if (other && plugin_is_down(other) && !other->start_wanted &&
+		    other->enabled != ENABLED_NO)
+			want_with_requirements(registry, other);
+	}
+}
+
+void
+registry_restart(struct registry *registry, struct plugin *plugin)
+{
+	if (plugin_is_down(plugin))
+		registry_start(registry, plugin);
+	else
+		plugin_handle(plugin, SE_RESTART);
+}
+
+void
+registry_start(struct registry *registry, struct plugin *plugin)
+{
+	if (!plugin_is_down(plugin)) {
+		plugin_handle(plugin, SE_START);
+		return;
+	}
+	want_with_requirements(registry, plugin);
+	registry_changed(registry);
+}
+
+/* The best that may start now: what it requires is ready; then by priority, then by name. */
+static struct plugin *
+next_to_start(struct registry *registry)
+{
+	struct plugin *best = NULL;
+
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
+		if (plugin->start_wanted && !registry_waits_for(registry, plugin) &&
+		    !registry_comes_after(registry, plugin) &&
+		    (!best || plugin->spec->priority > best->spec->priority))
+			best = plugin;
+	return best;
+}
+
+static void
+give_up(struct plugin *plugin, const char *why)
+{
+	bool is_news = strcmp(plugin_why(plugin), why); /* it is tried at every search */
+
+	plugin->start_wanted = false;
+	plugin_set_why(plugin, why);
+	if (is_news)
+		events_add(&plugin->host->events, plugin_name(plugin), "failed",
+			   plugin->last_generation, 0, "not started: %s", why);
+	plugin_slot_settled(plugin);
+}
+
+/* A plugin waits for one that will not come: say so instead of waiting for ever. */
+static void
+give_up_waiting(struct registry *registry)
+{
+	char why[256];
+
+	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
+		struct plugin *other =
+			plugin->start_wanted ? registry_waits_for(registry, plugin) : NULL;
+
+		if (!other || !plugin_is_down(other) || other->start_wanted)
+			continue;
+		snprintf(why, sizeof(why), "it requires %s, which is %s", plugin_name(other),
+			 plugin_word(other));
+		give_up(plugin, why);
+	}
+}
+
+/* The first that has a process, or will have one by itself, beside which `plugin` must not run. */
+static bool
+has_rival(const struct registry *registry, const struct plugin *plugin, char why[RIVALS_TEXT_BYTES])
+{
+	LIST_FOREACH (other, &registry->plugins, struct plugin, node)
+		if (other != plugin && !plugin_is_down(other) &&
+		    rivals_text(plugin->spec, other->spec, plugin_word(other), why))
+			return true;
+	return false;
+}
+
+void
+registry_start_wanted(struct registry *registry)
+{
+	char why[RIVALS_TEXT_BYTES];
+	struct plugin *plugin;
+
+	while ((plugin = next_to_start(registry))) {
+		if (has_rival(registry, plugin, why)) {
+			give_up(plugin, why);
+			continue;
+		}
+		plugin->start_wanted = false;
+		plugin_handle(plugin, SE_START);
+	}
+	give_up_waiting(registry);
+}

@@ -1,0 +1,6 @@
+#include "plugin.h"
+
+void
+chaos_begin(void)
+{
+}
