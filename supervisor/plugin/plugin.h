@@ -50,6 +50,8 @@ struct plugin {
 	uint64_t restarts, crashes_seen;
 	uint64_t last_start_ms;  /* spawn to READY of the last generation that became ready */
 	bool start_wanted;       /* waits for what it requires */
+	uint64_t wanted_ns;      /* since then, with what it requires; CLOCK_MONOTONIC; else 0 */
+	uint64_t acted_ns;       /* when it was last started, given up, or stopped by an operator */
 	struct rollout *rollout; /* the reload that is under way, or NULL */
 	enum plugin_choosing choosing;
 	struct rollout_result reloaded;

@@ -91,6 +91,9 @@ void registry_autostart(struct registry *registry,
 /* Start this one, and before it what it requires.  For operators. */
 void registry_start(struct registry *registry, struct plugin *plugin);
 
+/* Stop this one; it is started for no other until somebody wants that anew.  For operators. */
+void registry_stop(struct plugin *plugin);
+
 /* Restart this one; one that is down is started as above.  For operators. */
 void registry_restart(struct registry *registry, struct plugin *plugin);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "plugin/rivals.h"
 
 /* ---- what is required ---- */
@@ -19,26 +20,36 @@ requirements_count(const struct plugin *plugin)
 	return requires->plugins.count + requires->capabilities.count;
 }
 
-/* How good the chances are that it serves: it does, it will, it may be started, it has failed, it
- * must not be started. */
-static int
-chances(const struct plugin *plugin)
+/* `other` was started, given up or told to stop since `plugin` is wanted: it is not started again
+ * for that.  (So each that could serve is tried once: nothing goes round in a circle.) */
+static bool
+was_tried(const struct plugin *other, const struct plugin *plugin)
 {
-	if (plugin_takes_calls(plugin))
-		return 4;
-	if (!plugin_is_down(plugin) || plugin->start_wanted)
-		return 3;
-	if (plugin->enabled == ENABLED_NO)
-		return 0;
-	return plugin_all(plugin, SLOT_IN(STOPPED)) ? 2 : 1;
+	return plugin->start_wanted && other->acted_ns >= plugin->wanted_ns;
 }
 
-/* `left` goes before `right`, of two that may both serve. */
-static bool
-serves_better(const struct plugin *left, const struct plugin *right)
+/* How good the chances are that `other` serves `plugin`: it does, it will, it may be started, it
+ * has failed or was tried, it must not be started. */
+static int
+chances(const struct plugin *other, const struct plugin *plugin)
 {
-	if (chances(left) != chances(right))
-		return chances(left) > chances(right);
+	if (plugin_takes_calls(other))
+		return 4;
+	if (!plugin_is_down(other) || other->start_wanted)
+		return 3;
+	if (other->enabled == ENABLED_NO)
+		return 0;
+	return plugin_all(other, SLOT_IN(STOPPED)) && !was_tried(other, plugin) ? 2 : 1;
+}
+
+/* `left` goes before `right`, of two that may both serve `plugin`. */
+static bool
+serves_better(const struct plugin *left, const struct plugin *right, const struct plugin *plugin)
+{
+	int before = chances(left, plugin), after = chances(right, plugin);
+
+	if (before != after)
+		return before > after;
 	return left->spec->priority > right->spec->priority;
 }
 
@@ -50,7 +61,7 @@ provider_of(const struct registry *registry, const struct plugin *plugin, const 
 	LIST_FOREACH (other, &registry->plugins, struct plugin, node)
 		if (other != plugin && !other->removed &&
 		    manifest_provides(other->spec->manifest, capability) &&
-		    (!best || serves_better(other, best)))
+		    (!best || serves_better(other, best, plugin)))
 			best = other;
 	return best;
 }
@@ -121,6 +132,7 @@ registry_autostart(struct registry *registry,
 		plugin->was_removed = false;
 		if (plugin->removed || !(fresh || back) || !starts_by_itself(plugin, wanted, user))
 			continue;
+		plugin->wanted_ns = 0;
 		if (plugin_is_down(plugin))
 			plugin->start_wanted = true;
 		else
@@ -133,6 +145,7 @@ static void
 want_with_requirements(struct registry *registry, struct plugin *plugin)
 {
 	plugin->start_wanted = true;
+	plugin->wanted_ns = clock_mono_ns();
 	for (size_t i = 0; i < requirements_count(plugin); i++) {
 		struct plugin *other = requirements_at(registry, plugin, i);
 
@@ -149,6 +162,14 @@ registry_restart(struct registry *registry, struct plugin *plugin)
 		registry_start(registry, plugin);
 	else
 		plugin_handle(plugin, SE_RESTART);
+}
+
+void
+registry_stop(struct plugin *plugin)
+{
+	plugin->start_wanted = false;
+	plugin->acted_ns = clock_mono_ns();
+	plugin_handle(plugin, SE_STOP);
 }
 
 void
@@ -182,6 +203,7 @@ give_up(struct plugin *plugin, const char *why)
 	bool is_news = strcmp(plugin_why(plugin), why); /* it is tried at every search */
 
 	plugin->start_wanted = false;
+	plugin->acted_ns = clock_mono_ns();
 	plugin_set_why(plugin, why);
 	if (is_news)
 		events_add(&plugin->host->events, plugin_name(plugin), "failed",
@@ -189,10 +211,12 @@ give_up(struct plugin *plugin, const char *why)
 	plugin_slot_settled(plugin);
 }
 
-/* A plugin waits for one that will not come: say so instead of waiting for ever. */
-static void
+/* A plugin waits for one that will not come: another is started that serves as well, or it is said
+ * so instead of waiting for ever.  Returns whether one is wanted that was not. */
+static bool
 give_up_waiting(struct registry *registry)
 {
+	bool stepped_on = false;
 	char why[256];
 
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
@@ -201,10 +225,17 @@ give_up_waiting(struct registry *registry)
 
 		if (!other || !plugin_is_down(other) || other->start_wanted)
 			continue;
+		/* What it counted on has gone, and this serves as well. */
+		if (chances(other, plugin) == 2) {
+			want_with_requirements(registry, other);
+			stepped_on = true;
+			continue;
+		}
 		snprintf(why, sizeof(why), "it requires %s, which is %s", plugin_name(other),
 			 plugin_word(other));
 		give_up(plugin, why);
 	}
+	return stepped_on;
 }
 
 /* The first that has a process, or will have one by itself, beside which `plugin` must not run. */
@@ -224,13 +255,15 @@ registry_start_wanted(struct registry *registry)
 	char why[RIVALS_TEXT_BYTES];
 	struct plugin *plugin;
 
-	while ((plugin = next_to_start(registry))) {
-		if (has_rival(registry, plugin, why)) {
-			give_up(plugin, why);
-			continue;
+	do {
+		while ((plugin = next_to_start(registry))) {
+			if (has_rival(registry, plugin, why)) {
+				give_up(plugin, why);
+				continue;
+			}
+			plugin->start_wanted = false;
+			plugin->acted_ns = clock_mono_ns();
+			plugin_handle(plugin, SE_START);
 		}
-		plugin->start_wanted = false;
-		plugin_handle(plugin, SE_START);
-	}
-	give_up_waiting(registry);
+	} while (give_up_waiting(registry));
 }

@@ -250,8 +250,7 @@ act(struct control *control, struct plugin *plugin, Plug__Action action)
 	case PLUG__ACTION__ACTION_STOP:
 	case PLUG__ACTION__ACTION_DISABLE:
 	case PLUG__ACTION__ACTION_UNLOAD:
-		plugin->start_wanted = false;
-		plugin_handle(plugin, SE_STOP);
+		registry_stop(plugin);
 		return;
 	case PLUG__ACTION__ACTION_SCALE:
 		registry_changed(control->registry); /* it adjusts, then tells */

@@ -2,6 +2,7 @@
 
 import json
 
+from plugtest import build
 from test_order import bad_of, order_of
 
 
@@ -126,6 +127,46 @@ def test_one_that_has_failed_does_not_stand_in_the_way_of_another(site):
     site.event("failed", "z-high")
     assert site.ok("start", "app")["results"][0]["state"] == "ready"
     assert (site.word("z-high"), site.word("a-low")) == ("failed", "ready")
+
+
+def test_the_next_is_started_when_the_one_counted_on_fails(site):
+    """Its start was under way, or begun for the other."""
+    site.actor("app", requires={"capabilities": ["cache"]}, run={"autostart": False})
+    for name, priority in (("z-high", "high"), ("m-next", "normal")):
+        site.actor(name, "--start-fail", "no room", provides=["cache"], priority=priority, run={"autostart": False})
+    site.actor("a-low", provides=["cache"], priority="low", run={"autostart": False})
+    site.start()
+    assert site.ok("start", "app")["results"][0]["state"] == "ready"
+    names = ["z-high", "m-next", "a-low", "app"]
+    assert order_of(site, "started", sorted(names)) == names
+    assert [site.word(name) for name in names] == ["failed", "failed", "ready", "ready"]
+
+
+def test_each_that_could_serve_is_tried_once(site):
+    site.actor("app", requires={"capabilities": ["cache"]}, run={"autostart": False})
+    for name in ("a", "b"):
+        site.actor(name, "--start-exit", "0", provides=["cache"], run={"autostart": False, "restart": "never"})
+    site.start()
+    done = site.ctl("start", "app")
+    assert done.status == 1 and "it requires " in done.err
+    assert [site.status(name)["generation"] for name in ("a", "b")] == [1, 1]
+    assert site.word("app") == "stopped"
+
+
+def test_what_an_operator_stops_is_not_started_for_another(site):
+    gate = site.fifo("gate")
+    site.actor("app", requires={"capabilities": ["cache"]}, run={"autostart": False})
+    site.actor("high", "--start-wait", gate, provides=["cache"], priority="high",
+               run={"autostart": False, "stop_timeout": "1s"})
+    site.actor("low", provides=["cache"], priority="low", run={"autostart": False})
+    site.start()
+    asked = site.ctl_start("start", "app")
+    site.event("started", "high")
+    site.ok("stop", "low")
+    site.ok("stop", "high")
+    _, err = asked.communicate(timeout=build.seconds(30))
+    assert asked.returncode == 1 and "it requires " in err
+    assert (site.word("low"), site.word("app")) == ("stopped", "stopped")
 
 
 def test_one_that_is_disabled_does_not_stand_in_the_way_of_another(site):

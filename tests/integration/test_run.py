@@ -157,9 +157,16 @@ def test_under_another_program(site, place):
 
 
 def test_without_deadlines(site, place):
-    folder = site.actor(run={"start_timeout": "1ms"}, methods={"echo": {}}).parent
-    assert run(site, place, folder, "--exec", "true").returncode == 1
-    assert run(site, place, folder, "--patient", "--exec", "true").returncode == 0
+    """The plugin starts for as long as the FIFO is open: five times what it has."""
+    gate = site.fifo("gate")
+    folder = site.actor("actor", "--start-wait", gate, run={"start_timeout": "200ms"}, methods={"echo": {}}).parent
+    hasty = run(site, place, folder, "--exec", "true")
+    assert hasty.returncode == 1 and "200 ms" in hasty.stderr, hasty
+    patient = start(site, place, folder, "--patient", "--exec", "true")
+    with open(gate, "w"):
+        time.sleep(1)
+    out, err = patient.communicate(timeout=build.seconds(60))
+    assert patient.returncode == 0, (out, err)
 
 
 @pytest.mark.skipif(not DEBUGGABLE, reason="a sanitizer's process is not traced")
