@@ -300,7 +300,7 @@ wait_for_process(void)
 {
 	struct plugin *plugin = registry_find(&world.daemon.registry, "live");
 
-	for (uint64_t since_ms = clock_mono_ms();; world_wait(since_ms)) {
+	for (uint64_t since_ms = clock_mono_ms();; world_wait(since_ms, "a process")) {
 		struct instance *in = LIST_FIRST(&plugin->instances, struct instance, node);
 
 		world_turn();
@@ -330,7 +330,8 @@ plugin_come_up(void)
 	say_ready();
 	/* made with the first channel, and kept: now, so that no input leaves more than it found */
 	CHECK(broker_status_page(&in->broker, &page_fd) == PLUG_OK);
-	for (uint64_t since_ms = clock_mono_ms(); !world_instance(); world_wait(since_ms)) {
+	for (uint64_t since_ms = clock_mono_ms(); !world_instance();
+	     world_wait(since_ms, "the plugin to be ready")) {
 		world_turn();
 		plugin_listen();
 	}

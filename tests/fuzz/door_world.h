@@ -51,8 +51,8 @@ void world_end(void);
 void world_turn(void);
 
 /* For a loop that waits for another process: sleep a little; fails when it has gone on since
- * `since_ms` for longer than anything takes. */
-void world_wait(uint64_t since_ms);
+ * `since_ms` for longer than anything takes, and says for what. */
+void world_wait(uint64_t since_ms, const char *what);
 
 /* Called before and after plugd's code runs in world_turn(), unless it is NULL. */
 extern void (*world_around_turn)(bool begins);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# One fuzz target for $PLUG_FUZZ_SECONDS, else SECONDS: fuzz.sh FUZZER REPLAY WORK CORPUS LENGTH SECONDS [DICTIONARY]
+# One fuzz target for $PLUG_FUZZ_SECONDS, else SECONDS: fuzz.sh FUZZER REPLAY WORK CORPUS LENGTH SECONDS HANG [DICTIONARY]
 #
 # Begins with the target's own seeds, with the inputs that are kept in CORPUS, and with what earlier runs left in
 # WORK/corpus.  An input that fails is left in WORK/found, is printed, and is tried first by every later run, so that it
@@ -12,7 +12,8 @@ work=$3
 kept=$4
 length=$5 # of the longest input
 seconds=${PLUG_FUZZ_SECONDS:-$6}
-dictionary=${7:-}
+hang=$7 # seconds that one input may take
+dictionary=${8:-}
 
 [ -d "$kept" ] || kept=$work/seeds
 mkdir -p "$work/seeds" "$work/corpus" "$work/found" || exit 1
@@ -20,12 +21,14 @@ mkdir -p "$work/seeds" "$work/corpus" "$work/found" || exit 1
 for input in "$work"/found/*; do
 	[ ! -e "$input" ] || "$replay" "$input" || exit 1
 done
-"$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len="$length" -print_final_stats=1 -verbosity=0 \
+"$fuzzer" -max_total_time="$seconds" -timeout="$hang" -rss_limit_mb=2048 -max_len="$length" -print_final_stats=1 -verbosity=0 \
 	-artifact_prefix="$work/found/" ${dictionary:+-dict="$dictionary"} "$work/corpus" "$work/seeds" "$kept" \
 	>"$work/log" 2>&1
 status=$?
 cat "$work/log"
 if [ $status -ne 0 ]; then
+	echo "fuzz.sh: what it said, without the statistics:" >&2
+	grep -v -e '^stat::' -e 'NEW_FUNC' -e '^INFO:' "$work/log" | tail -n 60 >&2
 	for input in "$work"/found/*; do
 		[ -e "$input" ] || continue
 		echo "fuzz.sh: failed on $input, replay it with: $replay $input; base64:" >&2

@@ -141,7 +141,7 @@ crash(void)
 	act(12, "still", PLUG__ACTION__ACTION_START);
 	while (list_empty(&still->crashes.list) || !list_empty(&still->instances)) {
 		world_turn();
-		world_wait(since_ms);
+		world_wait(since_ms, "a crash");
 	}
 }
 

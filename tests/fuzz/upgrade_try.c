@@ -81,7 +81,7 @@ static void
 check_open(int before)
 {
 	for (uint64_t since_ms = clock_mono_ms(); count_open() > before;)
-		world_wait(since_ms); /* for ever: one is left */
+		world_wait(since_ms, "descriptors to be closed"); /* for ever: one is left */
 }
 
 /* ---- one plugd ---- */
