@@ -73,6 +73,8 @@ plugin_save(struct plugin *plugin, struct plugins_out *po)
 	saved->crashes_seen = plugin->crashes_seen;
 	saved->last_start_ms = plugin->last_start_ms;
 	saved->start_wanted = plugin->start_wanted;
+	saved->wanted_ns = plugin->wanted_ns;
+	saved->acted_ns = plugin->acted_ns;
 	if (plugin->rollout)
 		saved->rollout = save_rollout(plugin->rollout, po);
 	saved->reloaded_outcome = plugin->reloaded.outcome;
@@ -107,6 +109,8 @@ restore_numbers(struct plugin *plugin, const Plugd__SavedPlugin *saved, struct s
 	plugin->crashes_seen = saved->crashes_seen;
 	plugin->last_start_ms = saved->last_start_ms;
 	plugin->start_wanted = saved->start_wanted;
+	plugin->wanted_ns = saved->wanted_ns;
+	plugin->acted_ns = saved->acted_ns;
 	plugin->reloaded.outcome = (plug_err)saved->reloaded_outcome;
 	if (*saved->reloaded_text)
 		plugin->reloaded.text = strdup(saved->reloaded_text);

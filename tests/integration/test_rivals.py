@@ -1,6 +1,8 @@
 """Plugins that exclude each other, capabilities that are required, and how it is told."""
 
 import json
+import os
+import signal
 
 from plugtest import build
 from test_order import bad_of, order_of
@@ -140,6 +142,22 @@ def test_the_next_is_started_when_the_one_counted_on_fails(site):
     names = ["z-high", "m-next", "a-low", "app"]
     assert order_of(site, "started", sorted(names)) == names
     assert [site.word(name) for name in names] == ["failed", "failed", "ready", "ready"]
+
+
+def test_the_next_is_started_over_an_upgrade_too(site):
+    gate = site.fifo("gate")
+    site.actor("app", requires={"capabilities": ["cache"]}, run={"autostart": False})
+    site.actor("high", "--start-wait", gate, provides=["cache"], priority="high",
+               run={"autostart": False, "restart": "never"})
+    site.actor("low", provides=["cache"], priority="low", run={"autostart": False})
+    site.start()
+    asked = site.ctl_start("start", "app")
+    pid = site.event("started", "high")["pid"]
+    site.ok("upgrade", "--daemon")
+    os.kill(pid, signal.SIGKILL)
+    _, err = asked.communicate(timeout=build.seconds(30))
+    assert asked.returncode == 0, err
+    assert [site.word(name) for name in ("high", "low", "app")] == ["stopped", "ready", "ready"]
 
 
 def test_each_that_could_serve_is_tried_once(site):
