@@ -131,6 +131,23 @@ link_node(struct yaml_node *parent, struct yaml_node **last, struct yaml_node *c
 	parent->count++;
 }
 
+/* What a scheme says.  Older files of this kind say bat_path where later ones say script_path. */
+static bool
+copy_members(struct field_ctx *ctx, struct yaml_node *item, struct yaml_node *last,
+	     const struct yaml_node *member)
+{
+	for (const struct yaml_node *child = member->first; child; child = child->next) {
+		struct yaml_node *copy = copy_node(ctx, child);
+
+		if (!copy)
+			return false;
+		if (!strcmp(copy->key, "bat_path") && !yaml_get(member, "script_path"))
+			copy->key = "script_path";
+		link_node(item, &last, copy);
+	}
+	return true;
+}
+
 /* An item of `schemes`: the member, and its key as its name. */
 static struct yaml_node *
 item_of(struct field_ctx *ctx, const struct yaml_node *member)
@@ -146,12 +163,11 @@ item_of(struct field_ctx *ctx, const struct yaml_node *member)
 				   .key_line = member->key_line,
 				   .key_column = member->key_column,
 				   .text = member->key,
-				   .key = "name",
-				   .next = member->first};
+				   .key = "name"};
 	item->key = NULL;
 	item->first = name;
-	item->count++;
-	return item;
+	item->count = 1;
+	return copy_members(ctx, item, name, member) ? item : NULL;
 }
 
 /* The model with its schemes in one list, those that are members behind those that are listed. */
@@ -286,14 +302,27 @@ is_group(const struct yaml_node *node)
 	return !strcmp(node->key, "models") || !strcmp(node->key, "Local-Models");
 }
 
+/* Such files also hold settings of the server that they were written for. */
+static bool
+is_of_server(const struct yaml_node *node)
+{
+	static const char *const keys[] = {"program", "wake_on_lan", "claude_configs"};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (!strcmp(node->key, keys[i]))
+			return true;
+	return false;
+}
+
 static void
-warn_of_program(struct field_ctx *ctx, const struct yaml_node *node)
+warn_of_server(struct field_ctx *ctx, const struct yaml_node *node)
 {
 	struct diag_pos pos = field_key_pos(ctx, node);
 
 	diag_warning(ctx->diags, &pos,
-		     "program: settings of another server are not followed; plugd's own are in "
-		     "plugd.yaml");
+		     "%s: settings of another server are not followed; plugd's own are in "
+		     "plugd.yaml",
+		     node->key);
 }
 
 void
@@ -327,8 +356,8 @@ models_read(struct field_ctx *ctx, const struct yaml_source *source, struct fiel
 
 		if (is_group(child))
 			append(ctx, child, models);
-		else if (!strcmp(child->key, "program"))
-			warn_of_program(ctx, child);
+		else if (is_of_server(child))
+			warn_of_server(ctx, child);
 		else if ((copy = copy_node(ctx, child)))
 			link_node(rest, &last, copy);
 	}
@@ -394,11 +423,50 @@ check_runnable(struct field_ctx *ctx, const struct model *model)
 				   model->name, i + 1);
 }
 
+static bool
+is_of_windows(const char *path)
+{
+	static const char *const ends[] = {".bat", ".cmd", ".ps1", ".exe"};
+	size_t length = strlen(path);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (length > 4 && !strcmp(path + length - 4, ends[i]))
+			return true;
+	return strchr(path, '\\') != NULL;
+}
+
+/* Once, however many there are: a table that came from Windows has nothing else. */
+static void
+check_scripts(struct field_ctx *ctx, const struct field_entries *models)
+{
+	const struct model *items = models->items, *first = NULL;
+	const char *path = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < models->count; i++) {
+		const struct model_scheme *schemes = items[i].schemes.items;
+
+		for (size_t j = 0; j < items[i].schemes.count; j++)
+			if (schemes[j].script_path && is_of_windows(schemes[j].script_path) &&
+			    !count++) {
+				first = &items[i];
+				path = schemes[j].script_path;
+			}
+	}
+	if (first)
+		diag_warning(
+			ctx->diags, &first->pos,
+			"%.64s: script_path \"%.255s\" is a path or script of Windows (%zu in "
+			"all): it cannot run here; expected one of this host, such as run/x.sh",
+			first->name, path, count);
+}
+
 void
 models_check(struct field_ctx *ctx, const struct field_entries *models)
 {
 	const struct model *items = models->items;
 
+	check_scripts(ctx, models);
 	for (size_t i = 0; i < models->count; i++) {
 		check_name(ctx, models, &items[i], items[i].name);
 		for (size_t j = 0; j < items[i].aliases.count; j++)

@@ -102,6 +102,37 @@ test_a_seed_is_read(void **state)
 	assert_diag(&diags, "does not start, place or unload models by it yet");
 }
 
+/* What was written for Windows, by older and by later versions of such a server. */
+static void
+test_files_from_elsewhere(void **state)
+{
+	const struct model_scheme *scheme;
+
+	(void)state;
+	assert_true(read_file(
+		"", "program: { alive_time: 60 }\n"
+		    "wake_on_lan: { mac_address: \"00:11\" }\n"
+		    "claude_configs: { one: { URL: x } }\n"
+		    "Local-Models:\n"
+		    "  A: { aliases: [a], port: 1, GPU: { required_devices: [\"rtx 4060\"],\n"
+		    "       bat_path: \"run\\\\a.bat\", memory_mb: { \"rtx 4060\": 5 } } }\n"
+		    "  B: { aliases: [b], port: 2, CPU: { required_devices: [CPU],\n"
+		    "       script_path: run/b.cmd, memory_mb: { CPU: 5 } } }\n"
+		    "  C: { aliases: [c], port: 3, CPU: { required_devices: [CPU],\n"
+		    "       script_path: run/c.sh, memory_mb: { CPU: 5 } } }\n"));
+	assert_int_equal(settings->models.count, 3);
+	scheme = models_find(&settings->models, "a")->schemes.items;
+	assert_string_equal(scheme->name, "GPU");
+	assert_string_equal(scheme->script_path, "/etc/plugd/run\\a.bat");
+	assert_int_equal(scheme->memory_mb.count, 1);
+	assert_diag(&diags, "models.json:1:1: warning: program: settings of another server");
+	assert_diag(&diags, "models.json:2:1: warning: wake_on_lan: settings of another server");
+	assert_diag(&diags, "models.json:3:1: warning: claude_configs: settings of another");
+	assert_diag(&diags, "models.json:5:3: warning: a: script_path \"/etc/plugd/run\\a.bat\" is "
+			    "a path or script of Windows (2 in all): it cannot run here");
+	assert_int_equal(diags.warnings, 5); /* and that of the table as a whole */
+}
+
 static const struct {
 	const char *text, *line;
 } bad[] = {
@@ -124,6 +155,8 @@ static const struct {
 	 "memory_mb of \"CPU\": expected a whole number of MB"},
 	{"{ \"a\": { \"cpu\": { \"command\": [\"x\"], \"script_path\": \"y\" } } }",
 	 "expected one of config, command and script_path"},
+	{"{ \"a\": { \"cpu\": { \"bat_path\": \"x\", \"script_path\": \"y\" } } }",
+	 "unknown key \"bat_path\""},
 	{"[1]", "expected a mapping of models by name"},
 	{"{ /* for ever", "models.json:1:3: error: this comment does not end"},
 	{"{ \"a\": ", "error"},
@@ -212,8 +245,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_seed_is_read),  TEST(test_what_is_wrong_has_its_place),
-		TEST(test_in_the_settings), TEST(test_comments_become_blanks),
+		TEST(test_a_seed_is_read),
+		TEST(test_files_from_elsewhere),
+		TEST(test_what_is_wrong_has_its_place),
+		TEST(test_in_the_settings),
+		TEST(test_comments_become_blanks),
 		TEST(test_damage),
 	};
 
