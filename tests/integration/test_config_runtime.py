@@ -88,6 +88,17 @@ def test_get_says_which_layer_a_value_comes_from(site):
     assert "9" in line and "change 1" in line
 
 
+def test_get_shows_durations_and_sizes_as_they_are_written(site):
+    site.actor(config={"pause": {"type": "duration", "default": "1500ms"}, "room": {"type": "bytes", "default": "64MiB"},
+                       "key": {"type": "duration", "default": "5s", "secret": True}})
+    site.start()
+    site.ready()
+    rows = dict(line.split()[:2] for line in site.ctl("config", "get", "actor").out.splitlines())
+    assert (rows["pause"], rows["room"], rows["key"]) == ("1500ms", "64MiB", "***")
+    items = {one["key"]: one["value"] for one in site.ok("config", "get", "actor")["config"]}
+    assert (items["pause"], items["room"]) == ("1500000000", "67108864")
+
+
 def test_get_of_what_is_not_there(site):
     up(site)
     done = site.ctl("config", "get", "actor", "bach")

@@ -1,9 +1,11 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ask.h"
 #include "config.h"
+#include "core/units.h"
 #include "format.h"
 #include "out.h"
 #include "plugin_json.h"
@@ -114,6 +116,23 @@ has(const json_t *json, const char *key)
 	return json_is_string(json_object_get(json, key));
 }
 
+/* A value as it would be set: durations and sizes come as plain numbers, but secrets as stars. */
+static const char *
+value_text(const json_t *item, char buffer[UNITS_TEXT_BYTES])
+{
+	const char *type = ask_text(item, "type"), *value = ask_text(item, "value");
+
+	if (flag(item, "secret"))
+		return value;
+	if (!strcmp(type, "duration"))
+		units_format_duration(strtoull(value, NULL, 10), buffer, UNITS_TEXT_BYTES);
+	else if (!strcmp(type, "bytes"))
+		units_format_size(strtoull(value, NULL, 10), buffer, UNITS_TEXT_BYTES);
+	else
+		return value;
+	return buffer;
+}
+
 void
 config_print_items(const struct config_answer *answer, bool origins)
 {
@@ -126,10 +145,11 @@ config_print_items(const struct config_answer *answer, bool origins)
 	json_array_foreach(answer->items, i, item)
 	{
 		bool is_set = has(item, "value");
+		char text[UNITS_TEXT_BYTES];
 
 		table_cell(table, OUT_BOLD, "%s", ask_text(item, "key"));
 		table_cell(table, is_set ? OUT_PLAIN : OUT_DIM, "%s",
-			   is_set ? ask_text(item, "value") : "(not set)");
+			   is_set ? value_text(item, text) : "(not set)");
 		table_cell(table, OUT_DIM, "%s", ask_text(item, "type"));
 		table_cell(table, OUT_DIM, "%s%s%s", flag(item, "live") ? "live " : "",
 			   flag(item, "secret") ? "secret " : "",
