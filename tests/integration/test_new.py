@@ -169,7 +169,7 @@ def test_it_writes_over_nothing(site, author):
     assert done.returncode == 1 and "is there already" in done.stderr and "nothing was written" in done.stderr
     assert [path.name for path in site.plugins.iterdir()] == ["there"]
     assert (there / "mine").read_text() == "precious"
-    done = author("plugctl", "new", "model", "x", "--dir", "nowhere")
-    assert done.returncode == 1 and "nowhere" in done.stderr
+    done = author("plugctl", "new", "model", "x", "--dir", "nowhere/x")
+    assert done.returncode == 1 and "there is no folder nowhere/x; make it, or choose another" in done.stderr
 
 

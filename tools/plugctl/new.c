@@ -277,6 +277,11 @@ write_plugin(struct writing *writing, const char *dir)
 		snprintf(why, sizeof(why),
 			 "%s is there already; choose another name or --dir, nothing was written",
 			 writing->path);
+	else if (error == ENOENT && *writing->path)
+		snprintf(why, sizeof(why),
+			 "there is no folder %s; make it, or choose another --dir, nothing was "
+			 "written",
+			 dir);
 	else
 		snprintf(why, sizeof(why), "%s cannot be written: %s; nothing is left of it",
 			 *writing->path ? writing->path : dir, strerror(error));
