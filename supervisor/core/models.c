@@ -71,7 +71,8 @@ static const struct field scheme_fields[] = {
 	FIELD(struct model_scheme, "command", command, strings, .max = 64,
 	      .help = "Program and arguments that serve it."),
 	FIELD(struct model_scheme, "script_path", script_path, path,
-	      .help = "A program without arguments that serves it."),
+	      .help = "A program without arguments that serves it.  A scheme by name may say "
+		      "bat_path."),
 };
 static const struct field_table scheme_table =
 	FIELD_TABLE(struct model_scheme, scheme_fields, .check = check_scheme);
