@@ -1,144 +1,19 @@
-"""docs/writing-a-plugin.md and docs/protocol.md, done as they say.
+"""docs/writing-a-plugin.md and docs/protocol.md, done as they say."""
 
-A block "```LANGUAGE file=PATH" is written to PATH, in the order of the page.  A block "```console" is typed: a line that
-begins with "$ " is a command, the lines after it are what it prints, in which "…" stands for anything.
-"""
-
-import os
-import re
-import shlex
 import shutil
-import subprocess
-import time
 
 import pytest
-from plugtest import build
-
-DOCS = build.SOURCE / "docs"
-BLOCK = re.compile(r"^```(\w+)(?: file=(\S+))?\n(.*?)^```$", re.S | re.M)
-
-
-def blocks(page):
-    found = BLOCK.findall((DOCS / page).read_text())
-    assert found, f"no block in {page}"
-    return found
-
-
-def commands(text):
-    """[(command, what it prints)]"""
-    found = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        else:
-            found[-1][1].append(line)
-    return found
-
-
-def pattern(lines):
-    """A line that is only "…" stands for any number of lines."""
-    parts = []
-    for line in lines:
-        if line.strip() == "…":
-            parts.append(r"(?:.*\n)*?")
-        else:
-            parts.append(".*".join(re.escape(piece) for piece in line.split("…")) + r"[ ]*\n")
-    return re.compile("".join(parts))
-
-
-class Shell:
-    """One shell for the whole page, so that variables and the directory last."""
-
-    MARK = "@@end of command@@"
-
-    def __init__(self, folder, env):
-        self.process = subprocess.Popen(
-            ["/bin/sh"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=env,
-            text=True,
-        )
-
-    def type(self, command):
-        """Run it; what it printed.  $? is kept for the next command."""
-        self.process.stdin.write(f"{command}\n__s=$?; echo {shlex.quote(self.MARK)}; (exit $__s)\n")
-        self.process.stdin.flush()
-        printed = []
-        for line in self.process.stdout:
-            before, mark, _ = line.partition(self.MARK)
-            if mark:
-                return "".join(printed) + before
-            printed.append(line)
-        raise AssertionError(f"the shell ended at: {command}\n{''.join(printed)}")
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def install(prefix):
-    subprocess.run(
-        ["cmake", "--install", str(build.BUILD), "--prefix", str(prefix)], check=True, capture_output=True
-    )
-
-
-def shell_environment(site, prefix):
-    env = site.environment()
-    env["PATH"] = f"{prefix / 'bin'}:/usr/local/bin:/usr/bin:/bin"
-    env["CMAKE_PREFIX_PATH"] = str(prefix)
-    if build.SANITIZE:  # what links a sanitized library is sanitized itself
-        env["CFLAGS"] = f"-fsanitize={build.SANITIZE}"
-    for name in ("ASAN_OPTIONS", "TSAN_OPTIONS"):  # the page sends SIGSEGV, which is no fault of the program's
-        env[name] = env.get(name, "") + ":handle_segv=0"
-    return env
-
-
-def wait_for_door(shell, folder):
-    """plugd in the background is there when its socket is."""
-    shell.type(f"until [ -S {folder}/run/plugd.sock ]; do kill -0 $! || break; sleep 0.05; done")
-
-
-LOOKS = ("crashes", "events", "list", "logs", "stats", "status")  # change nothing: may be asked again
-
-
-def type_until(shell, command, wanted):
-    """A look at what plugd knows comes too early when the page has just killed a process: plugd hears of it from the
-    kernel, not from the shell."""
-    deadline = time.monotonic() + build.seconds(10)
-    said = shell.type(command)
-    while command.split()[:1] == ["plugctl"] and command.split()[1] in LOOKS:
-        if wanted.fullmatch(said) or time.monotonic() > deadline:
-            break
-        said = shell.type(command)
-    return said
+from plugtest import build, pages
 
 
 def test_the_tutorial_does_what_it_says(site, tmp_path):
     prefix = tmp_path / "prefix"
-    install(prefix)
+    pages.install(prefix)
     folder = site.root / "t"
     folder.mkdir()
-    shell = Shell(folder, shell_environment(site, prefix))
-    typed = 0
+    shell = pages.Shell(folder, pages.shell_environment(site, prefix))
     try:
-        for language, path, text in blocks("writing-a-plugin.md"):
-            if path:
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(text)
-            elif language == "console":
-                for command, printed in commands(text):
-                    said = type_until(shell, command, pattern(printed))
-                    assert pattern(printed).fullmatch(said), (
-                        f"$ {command}\n--- the page says\n" + "\n".join(printed) + f"\n--- it printed\n{said}"
-                    )
-                    typed += 1
-                    if command.endswith("&"):
-                        wait_for_door(shell, folder)
+        typed = pages.follow(shell, folder, pages.blocks("writing-a-plugin.md"))
         assert typed > 20
         assert not (folder / "run" / "plugd.sock").exists(), "plugd still runs at the end of the page"
     finally:
@@ -148,7 +23,7 @@ def test_the_tutorial_does_what_it_says(site, tmp_path):
 
 @pytest.mark.parametrize("size", [5, 48 * 1024, 100_000])
 def test_the_python_plugin_of_the_protocol_page(site, size):
-    for _, path, text in blocks("protocol.md"):
+    for _, path, text in pages.blocks("protocol.md"):
         if path:
             target = site.plugins / path
             target.parent.mkdir(exist_ok=True)
