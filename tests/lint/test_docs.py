@@ -33,6 +33,14 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(there), f"{page.relative_to(ROOT)}: {target}{anchor}"
 
 
+def test_every_page_is_installed():
+    """Pages link each other, and pictures."""
+    listed = re.search(r"install\(FILES \$\{lifecycle\}(.*?)DESTINATION", (ROOT / "docs/CMakeLists.txt").read_text(), re.S)[1]
+    made = "manifest.md"  # by tools/reference, with the manual pages
+    there = {path.name for path in tracked("docs/*.md", "docs/*.svg") if path.parent.name == "docs"} - {made}
+    assert there == {name for name in listed.split() if "/" not in name}
+
+
 def numbers(path, prefix):
     return dict(re.findall(rf"#define ({prefix}\w+)\s+\(?(\d+)", (ROOT / path).read_text()))
 
