@@ -1,310 +1,238 @@
 /*
  * Invariants
  *
- * - nng's pipe events run on nng's threads and only tell the outbox and this struct.  ADD_PRE comes
- *   before the connection is used; it is refused on a socket that had one already.
- * - `socket` changes only in maintain(), which then cancels what is received on the old one until
- *   `receiving` shows that the receiver has moved.
+ * - The outbox has the connection's descriptor from after our greeting until plugp_outbox_lost(),
+ *   which comes before it is closed.
+ * - `buffer` has room for the longest frame; what is in it belongs to the present connection.
  */
 #include "link.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <nng/protocol/pair1/pair.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "state.h"
 #include "wire.h"
 
-#define RETRY_MIN_MS 10 /* between two attempts to connect */
-#define RETRY_MAX_MS 100
-#define PAUSE_NS     (2 * NS_PER_MS)  /* plugd's side has to notice the end, too */
-#define RETRY_NS     (20 * NS_PER_MS) /* between two connections that were lost */
-#define MOVE_MS      2                /* while the receiver has to move to the new socket */
+#define SCHEME         "ipc://"
+#define GREETING_BYTES 8
+#define HOPS_BYTES     4
+#define BUFFER_BYTES   (LINK_HEAD_BYTES + PLUG_RECV_BYTES)
+#define PAUSE_NS       (2 * NS_PER_MS)  /* plugd's side has to notice the end, too */
+#define RETRY_NS       (20 * NS_PER_MS) /* between two attempts to connect */
 
-/* So many that it is never full, because a receiver is always there.  When it is full, and with the
- * default of 0 at any time, nng 1.5 can crash in the receive that follows the end of a connection.
- */
-#define RECEIVE_MESSAGES 1024
-
-static bool
-first_on_socket(struct link *link, nng_pipe pipe)
-{
-	bool first;
-
-	pthread_mutex_lock(&link->lock);
-	first = (uint32_t)nng_socket_id(nng_pipe_socket(pipe)) == atomic_load(&link->socket) &&
-		link->pipe == 0;
-	if (first)
-		link->pipe = (uint32_t)nng_pipe_id(pipe);
-	pthread_mutex_unlock(&link->lock);
-	return first;
-}
-
-static void
-set_down(struct plug_plugin *plugin, uint32_t pipe)
-{
-	struct link *link = &plugin->link;
-
-	pthread_mutex_lock(&link->lock);
-	if (link->pipe == pipe)
-		link->down = true;
-	pthread_mutex_unlock(&link->lock);
-	plugp_outbox_lost(&plugin->outbox, pipe);
-}
-
-static void
-on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-	struct plug_plugin *plugin = arg;
-	uint32_t id = (uint32_t)nng_pipe_id(pipe);
-
-	switch (event) {
-	case NNG_PIPE_EV_ADD_PRE:
-		if (first_on_socket(&plugin->link, pipe))
-			plugp_outbox_replace(&plugin->outbox, nng_pipe_socket(pipe), id);
-		else
-			nng_pipe_close(pipe);
-		break;
-	case NNG_PIPE_EV_ADD_POST:
-		plugp_session_hello(plugin, id);
-		plugp_tick_wake(&plugin->tick);
-		break;
-	case NNG_PIPE_EV_REM_POST:
-		/* Now, before nng dials again: to end a connection in its first moments would stop
-		 * plugd's listener (nng 1.5). */
-		nng_dialer_close(nng_pipe_dialer(pipe));
-		set_down(plugin, id);
-		plugp_tick_wake(&plugin->tick);
-		break;
-	default:
-		break;
-	}
-}
-
-/* Everything that must be set before the first byte. */
-static int
-configure(struct plug_plugin *plugin, nng_socket socket)
-{
-	int rv = 0;
-
-	for (int event = NNG_PIPE_EV_ADD_PRE; event < NNG_PIPE_EV_NUM && rv == 0; event++)
-		rv = nng_pipe_notify(socket, (nng_pipe_ev)event, on_pipe, plugin);
-	if (rv == 0)
-		rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, PLUG_RECV_BYTES);
-	if (rv == 0)
-		rv = nng_socket_set_int(socket, NNG_OPT_SENDBUF, 0);
-	if (rv == 0)
-		rv = nng_socket_set_int(socket, NNG_OPT_RECVBUF, RECEIVE_MESSAGES);
-	if (rv == 0)
-		rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RETRY_MIN_MS);
-	if (rv == 0)
-		rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RETRY_MAX_MS);
-	return rv;
-}
-
-/* A new socket takes the place of the one before. */
-static int
-dial(struct plug_plugin *plugin)
-{
-	struct link *link = &plugin->link;
-	nng_socket socket;
-	nng_dialer dialer;
-	int rv = nng_pair1_open(&socket);
-
-	if (rv == 0)
-		rv = configure(plugin, socket);
-	if (rv == 0)
-		rv = nng_dialer_create(&dialer, socket, link->address);
-	if (rv != 0)
-		return rv;
-	pthread_mutex_lock(&link->lock);
-	link->pipe = 0;
-	link->down = false;
-	atomic_store(&link->socket, (uint32_t)nng_socket_id(socket));
-	pthread_mutex_unlock(&link->lock);
-	return nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
-}
+/* 0 S P 0, then the protocol (pair, version 1), then 0. */
+static const uint8_t greeting[GREETING_BYTES] = {0, 'S', 'P', 0, 0, 0x11, 0, 0};
 
 plug_err
 plugp_link_open(struct plug_plugin *plugin, const char *address)
 {
-	int rv;
+	struct link *link = &plugin->link;
+	size_t scheme = strlen(SCHEME);
+	const char *path = address + scheme;
 
-	plugin->link.address = address;
-	plugin->link.fd = -1;
-	pthread_mutex_init(&plugin->link.lock, NULL);
-	rv = dial(plugin);
-	if (rv == 0)
-		return PLUG_OK;
-	plugp_complain(plugin, "cannot open a session at %s: %s", address, nng_strerror(rv));
-	return PLUG_ESYS;
+	link->fd = link->wake_fd = -1;
+	link->address.sun_family = AF_UNIX;
+	if (strncmp(address, SCHEME, scheme) || strlen(path) >= sizeof(link->address.sun_path)) {
+		plugp_complain(plugin,
+			       "cannot open a session at %s: expected " SCHEME
+			       " and a path of fewer than %zu bytes",
+			       address, sizeof(link->address.sun_path));
+		return PLUG_ESYS;
+	}
+	strcpy(link->address.sun_path, path);
+	link->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	link->buffer = malloc(BUFFER_BYTES); /* untouched, most of it is no memory */
+	return link->wake_fd >= 0 && link->buffer ? PLUG_OK : PLUG_ENOMEM;
+}
+
+static void
+lose(struct plug_plugin *plugin)
+{
+	struct link *link = &plugin->link;
+	uint64_t soon = clock_ns() + PAUSE_NS;
+
+	plugp_outbox_lost(&plugin->outbox);
+	close(link->fd);
+	link->fd = -1;
+	link->at = link->used = 0;
+	if (link->retry_ns < soon)
+		link->retry_ns = soon;
 }
 
 void
 plugp_link_fini(struct plug_plugin *plugin)
 {
-	nng_socket socket = {.id = atomic_load(&plugin->link.socket)};
-
-	for (int event = NNG_PIPE_EV_ADD_PRE; event < NNG_PIPE_EV_NUM; event++)
-		nng_pipe_notify(socket, (nng_pipe_ev)event, NULL, NULL);
-	if (plugin->link.fd >= 0)
-		close(plugin->link.fd);
-	plugin->link.fd = -1;
-}
-
-/* ---- our own descriptor ---- */
-
-static bool
-leads_to(int fd, const char *path)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNSPEC};
-	socklen_t size = sizeof(name) - 1;
-
-	return getpeername(fd, (struct sockaddr *)&name, &size) == 0 &&
-	       name.sun_family == AF_UNIX && strcmp(name.sun_path, path) == 0;
-}
-
-static bool
-hung_up(int fd)
-{
-	struct pollfd pfd = {.fd = fd, .events = POLLRDHUP};
-
-	return poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
-/* A duplicate of `fd` when it is a connection to `path`, else -1.  nng may close it meanwhile. */
-static int
-duplicate(int fd, const char *path)
-{
-	int copy;
-
-	if (!leads_to(fd, path))
-		return -1;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (copy >= 0 && leads_to(copy, path))
-		return copy;
-	if (copy >= 0)
-		close(copy);
-	return -1;
-}
-
-/* Find nng's descriptor of the connection and keep a duplicate.  Connections that ended before may
- * still be open there.  False when there are only such. */
-static bool
-adopt_descriptor(struct link *link)
-{
-	const char *path = strstr(link->address, "://") ? strstr(link->address, "://") + 3 : "";
-	DIR *dir = opendir("/proc/self/fd");
-	struct dirent *entry;
-	bool ended = false;
-
-	while (dir && link->fd < 0 && (entry = readdir(dir)) != NULL) {
-		int copy = duplicate(atoi(entry->d_name), path);
-
-		if (copy >= 0 && hung_up(copy)) {
-			ended = true;
-			close(copy);
-		} else if (copy >= 0) {
-			link->fd = copy;
-		}
-	}
-	if (dir)
-		closedir(dir);
-	return link->fd >= 0 || !ended;
-}
-
-/* ---- keeping the connection ---- */
-
-static bool
-is_down(struct plug_plugin *plugin)
-{
 	struct link *link = &plugin->link;
-	uint32_t pipe;
-	bool down;
 
-	pthread_mutex_lock(&link->lock);
-	pipe = link->pipe;
-	down = link->down;
-	pthread_mutex_unlock(&link->lock);
-	if (!pipe || down)
-		return down;
-	down = link->fd >= 0 ? hung_up(link->fd) : !adopt_descriptor(link);
-	if (down)
-		set_down(plugin, pipe);
-	return down;
-}
-
-/* Without HELLO both sides would wait for each other until the one is killed. */
-static void
-heed_hello(struct plug_plugin *plugin)
-{
-	plug_err err = (plug_err)atomic_exchange(&plugin->session.hello_err, PLUG_OK);
-
-	if (err == PLUG_ETOOLARGE)
-		plugp_fault(plugin, "HELLO does not fit into one message of 64 KiB: it names too "
-				    "many methods, or describes them at too great length");
-	else if (err != PLUG_OK)
-		plugp_fault(plugin, "HELLO cannot be said: %s", plug_err_text(err));
-}
-
-int
-plugp_link_maintain(struct plug_plugin *plugin)
-{
-	struct link *link = &plugin->link;
-	uint64_t now = clock_ns();
-	uint32_t receiving;
-
-	heed_hello(plugin);
-	if (is_down(plugin)) {
-		if (link->fd >= 0)
-			close(link->fd);
-		link->fd = -1;
-		if (!link->noticed_ns)
-			link->noticed_ns = now;
-		if (now < link->noticed_ns + PAUSE_NS)
-			return MOVE_MS;
-		if (now < link->retry_ns)
-			return (int)((link->retry_ns - now) / NS_PER_MS) + 1;
-		link->retry_ns = now + RETRY_NS;
-		link->noticed_ns = 0;
-		if (dial(plugin) != 0)
-			return (int)(RETRY_NS / NS_PER_MS);
-	}
-	receiving = atomic_load(&link->receiving);
-	if (receiving == 0 || receiving == atomic_load(&link->socket))
-		return -1;
-	plugp_session_interrupt(plugin);
-	return MOVE_MS;
-}
-
-int
-plugp_link_fd(const struct plug_plugin *plugin)
-{
-	return plugin->link.fd;
-}
-
-nng_socket
-plugp_link_enter(struct plug_plugin *plugin)
-{
-	struct link *link = &plugin->link;
-	nng_socket socket;
-
-	do {
-		socket.id = atomic_load(&link->socket);
-		atomic_store(&link->receiving, socket.id);
-	} while (atomic_load(&link->socket) != socket.id);
-	return socket;
+	if (link->fd >= 0)
+		lose(plugin);
+	free(link->buffer);
+	link->buffer = NULL;
 }
 
 void
-plugp_link_leave(struct plug_plugin *plugin)
+plugp_link_wake(const struct link *link)
 {
-	atomic_store(&plugin->link.receiving, 0);
+	uint64_t one = 1;
+
+	if (write(link->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it wakes already */
+}
+
+void
+plugp_link_head(uint8_t head[LINK_HEAD_BYTES], size_t size)
+{
+	uint64_t length = size + HOPS_BYTES;
+
+	memset(head, 0, LINK_HEAD_BYTES);
+	head[0] = 1;
+	for (int i = 0; i < 8; i++)
+		head[1 + i] = (uint8_t)(length >> (56 - 8 * i));
+	head[LINK_HEAD_BYTES - 1] = 1; /* one hop */
+}
+
+/* ---- connecting ---- */
+
+/* A descriptor that has greeted, or -1. */
+static int
+dial(const struct link *link)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)&link->address, sizeof(link->address)) == 0 &&
+	    send(fd, greeting, sizeof(greeting), MSG_NOSIGNAL) == sizeof(greeting))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* HELLO goes out at once, before plugd's greeting came. */
+static void
+come_up(struct plug_plugin *plugin)
+{
+	struct link *link = &plugin->link;
+
+	link->retry_ns = clock_ns() + RETRY_NS;
+	link->fd = dial(link);
+	if (link->fd < 0)
+		return;
+	link->greeted = false;
+	plugp_outbox_connected(&plugin->outbox, link->fd);
+	plugp_session_hello(plugin);
+}
+
+/* ---- receiving ---- */
+
+static size_t
+length_of(const uint8_t *head)
+{
+	uint64_t length = 0;
+
+	for (int i = 0; i < 8; i++)
+		length = length << 8 | head[1 + i];
+	if (head[0] != 1 || length < HOPS_BYTES || length > HOPS_BYTES + PLUG_RECV_BYTES)
+		return 0;
+	return (size_t)length;
+}
+
+/* The connection is given up when it brings what is no frame. */
+static const uint8_t *
+next_body(struct plug_plugin *plugin, size_t *ret_size)
+{
+	struct link *link = &plugin->link;
+	const uint8_t *head = link->buffer + link->at;
+	size_t size = link->used - link->at, length;
+
+	if (!link->greeted && size >= GREETING_BYTES) {
+		if (memcmp(head, greeting, GREETING_BYTES)) {
+			lose(plugin);
+			return NULL;
+		}
+		link->greeted = true;
+		link->at += GREETING_BYTES;
+		return next_body(plugin, ret_size);
+	}
+	if (!link->greeted || size < LINK_HEAD_BYTES)
+		return NULL;
+	length = length_of(head);
+	if (!length) {
+		lose(plugin);
+		return NULL;
+	}
+	if (size < LINK_HEAD_BYTES - HOPS_BYTES + length)
+		return NULL;
+	link->at += LINK_HEAD_BYTES - HOPS_BYTES + length;
+	*ret_size = length - HOPS_BYTES;
+	return head + LINK_HEAD_BYTES;
+}
+
+static void
+read_more(struct plug_plugin *plugin)
+{
+	struct link *link = &plugin->link;
+	ssize_t size;
+
+	memmove(link->buffer, link->buffer + link->at, link->used - link->at);
+	link->used -= link->at;
+	link->at = 0;
+	size = recv(link->fd, link->buffer + link->used, BUFFER_BYTES - link->used, MSG_DONTWAIT);
+	if (size > 0)
+		link->used += (size_t)size;
+	else if (size == 0 || (errno != EAGAIN && errno != EINTR))
+		lose(plugin);
+}
+
+/* How long to wait: not beyond the next attempt to connect. */
+static int
+patience(const struct link *link, int timeout_ms)
+{
+	uint64_t now = clock_ns();
+	int retry_ms = link->retry_ns > now ? (int)((link->retry_ns - now) / NS_PER_MS) + 1 : 0;
+
+	if (link->fd >= 0)
+		return timeout_ms;
+	return timeout_ms < 0 || retry_ms < timeout_ms ? retry_ms : timeout_ms;
+}
+
+static void
+wait(struct plug_plugin *plugin, int timeout_ms)
+{
+	struct link *link = &plugin->link;
+	bool waits = plugp_outbox_waits(&plugin->outbox);
+	struct pollfd pfds[] = {
+		{.fd = link->fd, .events = (short)(waits ? POLLIN | POLLOUT : POLLIN)},
+		{.fd = link->wake_fd, .events = POLLIN},
+	};
+	uint64_t count;
+
+	if (poll(pfds, 2, patience(link, timeout_ms)) <= 0)
+		return;
+	if (pfds[1].revents && read(link->wake_fd, &count, sizeof(count)) < 0)
+		return; /* somebody else's wake was read with it */
+	if (pfds[0].revents & POLLOUT)
+		plugp_outbox_room(&plugin->outbox);
+	if (pfds[0].revents & ~POLLOUT)
+		read_more(plugin);
+}
+
+const uint8_t *
+plugp_link_receive(struct plug_plugin *plugin, int timeout_ms, size_t *ret_size)
+{
+	struct link *link = &plugin->link;
+	const uint8_t *body = link->fd >= 0 ? next_body(plugin, ret_size) : NULL;
+
+	if (body)
+		return body;
+	if (link->fd < 0 && clock_ns() >= link->retry_ns)
+		come_up(plugin);
+	wait(plugin, timeout_ms);
+	return link->fd >= 0 ? next_body(plugin, ret_size) : NULL;
 }

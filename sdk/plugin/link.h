@@ -1,57 +1,57 @@
 /*
- * The connection below the session: one nng socket for each connection.
+ * The bytes below the session: nng's wire, without nng.
  *
- * nng 1.5 can hang for ever in its only cleaning thread when a connection ends while it is
- * receiving and a send fails; then the socket never connects again and says nothing more about
- * connections. So a socket is used for one connection and then left alone: its dialer is closed,
- * itself never. And a descriptor of our own on the connection tells when it ended, whatever nng
- * says.
+ * A Unix socket on which this process speaks what an nng 1.5 pair1 socket does that dials over
+ * ipc://: eight bytes of greeting each way, then frames of a byte 1, the length as a 64-bit
+ * big-endian number, a 32-bit hop count and the body (nng_ipc(7), nng_pair(7)).  nng itself would
+ * bring a dozen threads, through three of which every message goes, and in its version 1.5 hang or
+ * crash when a connection ends while it is used.
+ *
+ * Everything here belongs to the thread that receives; what is sent is written by whoever sends
+ * (outbox.h).
  */
 #ifndef PLUG_SDK_LINK_H
 #define PLUG_SDK_LINK_H
 
-#include <nng/nng.h>
 #include <plug/error.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
+
+#define LINK_HEAD_BYTES 13 /* of a frame: 1, length, hops */
 
 struct plug_plugin;
 
 struct link {
-	const char *address;
-	_Atomic uint32_t socket;    /* nng's id of the one in use */
-	_Atomic uint32_t receiving; /* … of the one that is received on just now; 0: none */
+	struct sockaddr_un address;
+	int fd;            /* the connection; -1: none */
+	bool greeted;      /* plugd's greeting came */
+	uint64_t retry_ns; /* no attempt to connect before */
+	int wake_fd;       /* makes a receive return; written by any thread */
 
-	pthread_mutex_t lock;
-	uint32_t pipe; /* nng's id of the connection; 0: none yet */
-	bool down;     /* it ended */
-
-	/* of the thread that maintains */
-	int fd; /* ours, on the connection; -1: none */
-	uint64_t noticed_ns, retry_ns;
+	uint8_t *buffer; /* received; from `at` to `used` not taken yet */
+	size_t at, used;
 };
 
-/* Dial `address`, which must stay valid.  HELLO follows when the connection is there.  PLUG_ESYS
+/* Prepare for `address`, an ipc:// URL; the first receive connects.  PLUG_ENOMEM, or PLUG_ESYS
  * after a message to stderr. */
 plug_err plugp_link_open(struct plug_plugin *plugin, const char *address);
 
-/* Stop telling the plugin about connections. */
+/* End the connection; nothing is received any more. */
 void plugp_link_fini(struct plug_plugin *plugin);
 
 /*
- * Notice the end of the connection and make the next.  By one thread at a time: the one that shakes
- * hands, then the tick.  Returns in how many milliseconds it wants to be called again at the
- * latest; -1: no wish.
+ * The next body, valid until the next call; NULL when `timeout_ms` (-1: never) passed, somebody
+ * called plugp_link_wake(), or something else is to be looked at first.  Connects when there is no
+ * connection, says HELLO on a new one, and sends what waits for room meanwhile.
  */
-int plugp_link_maintain(struct plug_plugin *plugin);
+const uint8_t *plugp_link_receive(struct plug_plugin *plugin, int timeout_ms, size_t *ret_size);
 
-/* The descriptor that polls POLLRDHUP when the connection ends, -1: none.  Of the same thread. */
-int plugp_link_fd(const struct plug_plugin *plugin);
+/* Let a receive return: the one under way or the next.  Any thread. */
+void plugp_link_wake(const struct link *link);
 
-/* Around a receive: the socket to receive on, and that it is over. */
-nng_socket plugp_link_enter(struct plug_plugin *plugin);
-void plugp_link_leave(struct plug_plugin *plugin);
+/* The bytes before a body of this size. */
+void plugp_link_head(uint8_t head[LINK_HEAD_BYTES], size_t size);
 
 #endif

@@ -26,7 +26,7 @@
 #define FLUSH_MS      1000
 #define CHANGES_MAX   16 /* of the configuration, that wait */
 
-/* nng's callbacks may still look at it after plug_main() returned, so it is never freed. */
+/* Threads of the author's may still log after plug_main() returned, so it is never freed. */
 static struct plug_plugin the_plugin = {.tick.wake_fd = -1};
 
 const char *
@@ -327,7 +327,6 @@ shake_hands(struct plug_plugin *plugin)
 	uint64_t until = clock_ns() + HANDSHAKE_NS;
 
 	while (atomic_load(&plugin->session.handshake) == HANDSHAKE_WAITS) {
-		plugp_link_maintain(plugin);
 		plugp_session_receive(plugin);
 		if (stop_reason(plugin) != STOP_NONE)
 			return false;

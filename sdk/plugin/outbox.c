@@ -1,28 +1,34 @@
 /*
  * Invariants
  *
- * - `lock` is held only for bookkeeping and for nng calls that return at once.  A message that
- * finds no room waits in wait_aio, without any thread; nng's callback then sends on.  So whoever
- * takes the lock gets it soon, and plugd not reading can stop neither the receiver nor a handler.
- * - Nothing is sent before HELLO: a socket has one connection only (link.h), it is known here only
- *   from NNG_PIPE_EV_ADD_PRE on, and `state` forbids everything but HELLO until WELCOME.
+ * - `lock` is held only for bookkeeping and for system calls that return at once.  A frame that
+ *   finds no room, or room for a part, waits in `rest`, without any thread; the thread that
+ *   receives sends on.  So whoever takes the lock gets it soon, and plugd not reading can stop
+ *   neither the receiver nor a handler.
+ * - Nothing is sent before HELLO: `state` forbids everything else until WELCOME.
  * - Kept messages are packed without seq and ack; both are appended when the message is sent (a
  *   protobuf message is the concatenation of its fields), so a repeated one carries a fresh ack.
  * - kept is sorted by seq without gaps; unsent points into it or is NULL when all was sent.
- * - No nng callback takes this lock while nng holds one of its own that these functions need.
+ * - A connection that cannot be written to is shut down, for the thread that receives to see; that
+ *   calls plugp_outbox_lost(), and until then what is sent is lost with it.
  */
 #include "outbox.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "clock.h"
 #include "codec.h"
+#include "link.h"
 #include "wire.h"
 
 #define TAG_SEQ       (3 << 3)
 #define TAG_ACK       (4 << 3)
 #define TRAILER_BYTES (2u * (1 + 10))
+#define FLUSH_LOOK_NS (2 * NS_PER_MS)
 
 struct entry {
 	struct entry *next;
@@ -44,26 +50,20 @@ put_field(uint8_t *at, uint8_t tag, uint64_t value)
 	return at;
 }
 
-static nng_msg *
-render(struct outbox *out, const struct entry *entry)
+/* Returns its size. */
+static size_t
+write_trailer(struct outbox *out, const struct entry *entry, uint8_t trailer[TRAILER_BYTES])
 {
 	uint64_t received = atomic_load(&out->received);
-	nng_msg *msg;
-	uint8_t *body, *at;
+	uint8_t *at = trailer;
 
-	if (nng_msg_alloc(&msg, entry->size + TRAILER_BYTES) != 0)
-		return NULL;
-	body = nng_msg_body(msg);
-	memcpy(body, entry->bytes, entry->size);
-	at = body + entry->size;
 	if (entry->seq)
 		at = put_field(at, TAG_SEQ, entry->seq);
 	if (received)
 		at = put_field(at, TAG_ACK, received);
-	nng_msg_chop(msg, entry->size + TRAILER_BYTES - (size_t)(at - body));
 	atomic_store(&out->told, received);
 	atomic_store(&out->told_bytes, atomic_load(&out->received_bytes));
-	return msg;
+	return (size_t)(at - trailer);
 }
 
 static struct entry *
@@ -101,25 +101,79 @@ advance(struct outbox *out, struct entry *entry)
 	free(entry);
 }
 
+/* ---- writing ---- */
+
+static void
+drop_rest(struct outbox *out)
+{
+	free(out->rest);
+	out->rest = NULL;
+	atomic_store(&out->waits, false);
+}
+
+/* What is left of the parts after `done` bytes waits.  Half a frame cannot be taken back: without
+ * memory for the rest the connection is of no use. */
+static void
+keep_rest(struct outbox *out, const struct iovec *parts, int count, size_t done)
+{
+	size_t size = 0;
+	uint8_t *at;
+
+	for (int i = 0; i < count; i++)
+		size += parts[i].iov_len;
+	if (size == done)
+		return;
+	out->rest = at = malloc(size - done);
+	if (!at) {
+		shutdown(out->fd, SHUT_RDWR);
+		return;
+	}
+	for (int i = 0; i < count; i++) {
+		size_t skip = done < parts[i].iov_len ? done : parts[i].iov_len;
+
+		memcpy(at, (const uint8_t *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+		at += parts[i].iov_len - skip;
+		done -= skip;
+	}
+	out->rest_at = 0;
+	out->rest_size = (size_t)(at - out->rest);
+	atomic_store(&out->waits, true);
+	out->on_wait(out->user);
+}
+
+static bool
+has_no_room(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ENOBUFS || error == ENOMEM;
+}
+
+static void
+write_entry(struct outbox *out, const struct entry *entry)
+{
+	uint8_t head[LINK_HEAD_BYTES], trailer[TRAILER_BYTES];
+	size_t more = write_trailer(out, entry, trailer);
+	struct iovec parts[] = {{head, sizeof(head)},
+				{(void *)(uintptr_t)entry->bytes, entry->size},
+				{trailer, more}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
+	ssize_t sent;
+
+	plugp_link_head(head, entry->size + more);
+	sent = sendmsg(out->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent >= 0 || has_no_room(errno))
+		keep_rest(out, parts, 3, sent > 0 ? (size_t)sent : 0);
+	else
+		shutdown(out->fd, SHUT_RDWR);
+}
+
 /* Send what can be sent.  Called with the lock held. */
 static void
 pump(struct outbox *out)
 {
 	struct entry *entry;
 
-	while (!out->waiting && (entry = next_entry(out)) != NULL) {
-		nng_msg *msg = render(out, entry);
-
-		if (!msg)
-			return; /* the tick tries again */
-		nng_aio_set_msg(out->try_aio, msg);
-		nng_send_aio(out->socket, out->try_aio);
-		nng_aio_wait(out->try_aio); /* has ended: its timeout is zero */
-		if (nng_aio_result(out->try_aio) != 0) {
-			out->waiting = true;
-			nng_aio_set_msg(out->wait_aio, msg);
-			nng_send_aio(out->socket, out->wait_aio);
-		}
+	while (!out->rest && (entry = next_entry(out)) != NULL) {
+		write_entry(out, entry);
 		advance(out, entry);
 	}
 }
@@ -127,43 +181,58 @@ pump(struct outbox *out)
 static bool
 is_idle(struct outbox *out)
 {
-	return out->state != OUTBOX_WELCOMED || (!out->waiting && !next_entry(out));
+	return out->state != OUTBOX_WELCOMED || (!out->rest && !next_entry(out));
 }
 
-/* wait_aio ended, on a thread of nng's. */
+/* Called with the lock held. */
 static void
-on_room(void *arg)
+write_rest(struct outbox *out)
 {
-	struct outbox *out = arg;
+	ssize_t sent = send(out->fd, out->rest + out->rest_at, out->rest_size - out->rest_at,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	pthread_mutex_lock(&out->lock);
-	out->waiting = false;
-	if (nng_aio_result(out->wait_aio) != 0) {
-		nng_msg_free(nng_aio_get_msg(out->wait_aio));
-		nng_aio_set_msg(out->wait_aio, NULL);
-	}
+	if (sent > 0)
+		out->rest_at += (size_t)sent;
+	else if (sent < 0 && !has_no_room(errno))
+		shutdown(out->fd, SHUT_RDWR);
+	if (out->rest_at < out->rest_size)
+		return;
+	drop_rest(out);
 	pump(out);
 	if (is_idle(out))
 		pthread_cond_broadcast(&out->idle);
+}
+
+bool
+plugp_outbox_waits(const struct outbox *out)
+{
+	return atomic_load(&out->waits);
+}
+
+void
+plugp_outbox_room(struct outbox *out)
+{
+	pthread_mutex_lock(&out->lock);
+	if (out->rest)
+		write_rest(out);
 	pthread_mutex_unlock(&out->lock);
 }
 
-plug_err
-plugp_outbox_init(struct outbox *out, uint32_t generation)
+/* ---- messages ---- */
+
+void
+plugp_outbox_init(struct outbox *out, uint32_t generation, void (*on_wait)(void *user), void *user)
 {
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_init(&out->lock, NULL);
 	clock_cond_init(&out->idle);
 	out->generation = generation;
+	out->on_wait = on_wait;
+	out->user = user;
+	out->fd = -1;
 	out->kept_tail = &out->kept;
 	out->now_tail = &out->now;
 	out->lost_ns = clock_ns();
-	if (nng_aio_alloc(&out->try_aio, NULL, NULL) != 0 ||
-	    nng_aio_alloc(&out->wait_aio, on_room, out) != 0)
-		return PLUG_ENOMEM;
-	nng_aio_set_timeout(out->try_aio, NNG_DURATION_ZERO);
-	nng_aio_set_timeout(out->wait_aio, NNG_DURATION_INFINITE);
-	return PLUG_OK;
 }
 
 static plug_err
@@ -253,31 +322,32 @@ plugp_outbox_now(struct outbox *out, Plug__Envelope *env)
 	pthread_mutex_unlock(&out->lock);
 }
 
-/* Forget the connection.  Called with the lock held. */
-static void
-disconnect(struct outbox *out)
+/* ---- connections ---- */
+
+void
+plugp_outbox_connected(struct outbox *out, int fd)
 {
-	if (!out->lost_ns)
-		out->lost_ns = clock_ns();
-	out->state = OUTBOX_LOST;
-	out->pipe = 0;
-	drop_now(out);
-	nng_aio_cancel(out->wait_aio);
-	pthread_cond_broadcast(&out->idle);
+	pthread_mutex_lock(&out->lock);
+	out->fd = fd;
+	pthread_mutex_unlock(&out->lock);
 }
 
 void
-plugp_outbox_replace(struct outbox *out, nng_socket socket, uint32_t pipe)
+plugp_outbox_lost(struct outbox *out)
 {
 	pthread_mutex_lock(&out->lock);
-	disconnect(out);
-	out->socket = socket;
-	out->pipe = pipe;
+	if (!out->lost_ns)
+		out->lost_ns = clock_ns();
+	out->state = OUTBOX_LOST;
+	out->fd = -1;
+	drop_now(out);
+	drop_rest(out);
+	pthread_cond_broadcast(&out->idle);
 	pthread_mutex_unlock(&out->lock);
 }
 
 plug_err
-plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env)
+plugp_outbox_hello(struct outbox *out, Plug__Envelope *env)
 {
 	struct entry *entry;
 	plug_err err = make_entry(out, env, &entry);
@@ -285,23 +355,10 @@ plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env)
 	if (err != PLUG_OK)
 		return err;
 	pthread_mutex_lock(&out->lock);
-	if (out->pipe == pipe && out->state == OUTBOX_LOST) {
-		out->state = OUTBOX_OPEN;
-		queue_now(out, entry);
-	} else {
-		free(entry);
-	}
+	out->state = OUTBOX_OPEN;
+	queue_now(out, entry);
 	pthread_mutex_unlock(&out->lock);
 	return PLUG_OK;
-}
-
-void
-plugp_outbox_lost(struct outbox *out, uint32_t pipe)
-{
-	pthread_mutex_lock(&out->lock);
-	if (out->pipe == pipe)
-		disconnect(out);
-	pthread_mutex_unlock(&out->lock);
 }
 
 /* Called with the lock held. */
@@ -322,13 +379,13 @@ forget(struct outbox *out, uint64_t ack)
 }
 
 bool
-plugp_outbox_welcomed(struct outbox *out, uint32_t pipe, uint64_t received)
+plugp_outbox_welcomed(struct outbox *out, uint64_t received)
 {
 	bool possible;
 
 	pthread_mutex_lock(&out->lock);
 	possible = received <= out->last_seq;
-	if (possible && out->pipe == pipe && out->state == OUTBOX_OPEN) {
+	if (possible && out->state == OUTBOX_OPEN) {
 		forget(out, received);
 		out->unsent = out->kept;
 		out->state = OUTBOX_WELCOMED;
@@ -340,12 +397,12 @@ plugp_outbox_welcomed(struct outbox *out, uint32_t pipe, uint64_t received)
 }
 
 enum outbox_origin
-plugp_outbox_heard(struct outbox *out, uint32_t pipe, uint64_t ack)
+plugp_outbox_heard(struct outbox *out, uint64_t ack)
 {
 	enum outbox_origin origin = OUTBOX_FROM_WELCOMED;
 
 	pthread_mutex_lock(&out->lock);
-	if (out->pipe != pipe || out->state == OUTBOX_LOST)
+	if (out->state == OUTBOX_LOST)
 		origin = OUTBOX_FROM_OLD;
 	else if (out->state == OUTBOX_OPEN)
 		origin = OUTBOX_FROM_UNWELCOMED;
@@ -405,11 +462,13 @@ plugp_outbox_flush(struct outbox *out, unsigned timeout_ms)
 {
 	uint64_t until = clock_ns() + timeout_ms * NS_PER_MS;
 
-	/* nng takes a message only after the one before it went to the kernel: this last one is the
-	 * sign that all before it did. */
 	acknowledge(out);
 	pthread_mutex_lock(&out->lock);
-	while (!is_idle(out) && clock_cond_wait(&out->idle, &out->lock, until) == 0)
-		;
+	while (!is_idle(out) && clock_ns() < until) {
+		/* the thread that receives may have a handler to run, and no other to receive */
+		clock_cond_wait(&out->idle, &out->lock, clock_ns() + FLUSH_LOOK_NS);
+		if (out->rest)
+			write_rest(out);
+	}
 	pthread_mutex_unlock(&out->lock);
 }

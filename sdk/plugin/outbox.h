@@ -4,12 +4,11 @@
  * Every message that is not of one connection only gets a position (seq) and is kept until plugd
  * acknowledges it; after a lost connection everything not acknowledged is sent again.  No function
  * here waits for plugd except plugp_outbox_flush(), so the thread that receives can never be held
- * up by one that sends.  All are safe in any thread, nng's callbacks included.
+ * up by one that sends.  All are safe in any thread.
  */
 #ifndef PLUG_SDK_OUTBOX_H
 #define PLUG_SDK_OUTBOX_H
 
-#include <nng/nng.h>
 #include <plug/error.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,13 +32,16 @@ enum outbox_state {
 struct outbox {
 	pthread_mutex_t lock;
 	pthread_cond_t idle; /* everything was handed to the kernel, or the connection was lost */
-	nng_socket socket;   /* of the current connection */
-	nng_aio *try_aio;    /* no timeout, no callback: sends now or not at all */
-	nng_aio *wait_aio;   /* the one message that waits for room; its callback sends on */
-	bool waiting;        /* wait_aio is in use */
+	void (*on_wait)(
+		void *user); /* plugp_outbox_waits() became true; called with the lock held */
+	void *user;
+	int fd; /* the connection; -1: none */
+	/* the rest of a frame that found no room, sent by plugp_outbox_room(); NULL: none */
+	uint8_t *rest;
+	size_t rest_at, rest_size;
+	atomic_bool waits; /* there is a rest */
 
 	enum outbox_state state;
-	uint32_t pipe; /* nng's id of the current connection; 0: none */
 	uint32_t generation;
 	uint64_t lost_ns; /* since when there is no welcomed connection; 0: there is one */
 	uint64_t last_seq;
@@ -54,8 +56,8 @@ struct outbox {
 	_Atomic uint64_t told_bytes;
 };
 
-/* PLUG_ENOMEM. */
-plug_err plugp_outbox_init(struct outbox *out, uint32_t generation);
+void plugp_outbox_init(struct outbox *out, uint32_t generation, void (*on_wait)(void *user),
+		       void *user);
 
 /* Queue a message with a position and send what can be sent.  `env` is read during the call only;
  * its generation, seq and ack are set here.
@@ -70,28 +72,33 @@ plug_err plugp_outbox_push_log(struct outbox *out, Plug__Envelope *env);
 /* Send a message of this connection only (Pong, Ack).  Dropped while there is none. */
 void plugp_outbox_now(struct outbox *out, Plug__Envelope *env);
 
-/* A new connection: nothing more goes to the old one, and nothing to this one before HELLO. */
-void plugp_outbox_replace(struct outbox *out, nng_socket socket, uint32_t pipe);
+/* There is a connection, and only HELLO may be said.  It must stay open until
+ * plugp_outbox_lost(). */
+void plugp_outbox_connected(struct outbox *out, int fd);
 
 /* Say HELLO on it.  PLUG_ENOMEM, PLUG_ETOOLARGE: nothing was said, and nothing will be. */
-plug_err plugp_outbox_hello(struct outbox *out, uint32_t pipe, Plug__Envelope *env);
+plug_err plugp_outbox_hello(struct outbox *out, Plug__Envelope *env);
 
 /* The connection ended. */
-void plugp_outbox_lost(struct outbox *out, uint32_t pipe);
+void plugp_outbox_lost(struct outbox *out);
 
-/* WELCOME came on `pipe`: plugd has everything up to `received`; send the rest again.  False when
- * plugd claims more than was ever sent. */
-bool plugp_outbox_welcomed(struct outbox *out, uint32_t pipe, uint64_t received);
+/* Something waits for room in the connection; there is some. */
+bool plugp_outbox_waits(const struct outbox *out);
+void plugp_outbox_room(struct outbox *out);
+
+/* WELCOME came: plugd has everything up to `received`; send the rest again.  False when plugd
+ * claims more than was ever sent. */
+bool plugp_outbox_welcomed(struct outbox *out, uint64_t received);
 
 enum outbox_origin {
-	OUTBOX_FROM_OLD,        /* not the current connection: ignore it */
+	OUTBOX_FROM_OLD,        /* a connection that is given up: ignore it */
 	OUTBOX_FROM_UNWELCOMED, /* only WELCOME and REFUSED count */
 	OUTBOX_FROM_WELCOMED,
 	OUTBOX_FROM_LIAR /* acknowledges more than was ever sent */
 };
 
-/* A message came on `pipe` and says that plugd has everything up to `ack`. */
-enum outbox_origin plugp_outbox_heard(struct outbox *out, uint32_t pipe, uint64_t ack);
+/* A message came and says that plugd has everything up to `ack`. */
+enum outbox_origin plugp_outbox_heard(struct outbox *out, uint64_t ack);
 
 /* A message with position `seq` and this size was taken; acknowledges when one is due. */
 void plugp_outbox_took(struct outbox *out, uint64_t seq, size_t size);

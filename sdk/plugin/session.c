@@ -1,10 +1,6 @@
 /*
- * Invariants
- *
- * - WELCOME is taken by the thread that receives, HELLO is said by a thread of nng's; they share
- *   the nonce under `lock` and otherwise meet in the outbox.
- * - A message counts as taken when its seq is the next one; what came on another connection than
- * the current one, or before WELCOME, does not count and is sent again by plugd.
+ * Everything here is done by the thread that receives, one at a time.  A message counts as taken
+ * when its seq is the next one; what came before WELCOME does not count and is sent again by plugd.
  */
 #include "session.h"
 
@@ -20,13 +16,13 @@
 #define HANDSHAKE_POLL_MS 100
 
 void
-plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe)
+plugp_session_hello(struct plug_plugin *plugin)
 {
 	struct session *session = &plugin->session;
 	Plug__Envelope env = PLUG__ENVELOPE__INIT;
 	Plug__Hello hello = PLUG__HELLO__INIT;
 	Plug__Resume resume = PLUG__RESUME__INIT;
-	uint8_t nonce[PLUG_NONCE_BYTES];
+	plug_err err;
 
 	hello.protocol_min = PLUG_PROTOCOL_MIN;
 	hello.protocol_max = PLUG_PROTOCOL_MAX;
@@ -40,18 +36,21 @@ plugp_session_hello(struct plug_plugin *plugin, uint32_t pipe)
 	hello.config = true;
 	hello.channels = plugp_plane_is_there(&plugin->plane) ? PLANE_CHANNELS : 0;
 	hello.token = (ProtobufCBinaryData){sizeof(session->token), session->token};
-	pthread_mutex_lock(&session->lock);
 	if (session->resumable) {
-		memcpy(nonce, session->nonce, sizeof(nonce));
 		resume.generation = plugin->generation;
-		resume.nonce = (ProtobufCBinaryData){sizeof(nonce), nonce};
+		resume.nonce = (ProtobufCBinaryData){sizeof(session->nonce), session->nonce};
 		resume.received = atomic_load(&plugin->outbox.received);
 		hello.resume = &resume;
 	}
-	pthread_mutex_unlock(&session->lock);
 	env.body_case = PLUG__ENVELOPE__BODY_HELLO;
 	env.hello = &hello;
-	atomic_store(&session->hello_err, (int)plugp_outbox_hello(&plugin->outbox, pipe, &env));
+	/* Without HELLO both sides would wait for each other until the one is killed. */
+	err = plugp_outbox_hello(&plugin->outbox, &env);
+	if (err == PLUG_ETOOLARGE)
+		plugp_fault(plugin, "HELLO does not fit into one message of 64 KiB: it names too "
+				    "many methods, or describes them at too great length");
+	else if (err != PLUG_OK)
+		plugp_fault(plugin, "HELLO cannot be said: %s", plug_err_text(err));
 }
 
 static plug_err
@@ -79,20 +78,26 @@ prepare_methods(struct plug_plugin *plugin)
 	return PLUG_OK;
 }
 
+/* The thread that receives has to look for room, too. */
+static void
+on_wait(void *user)
+{
+	struct plug_plugin *plugin = user;
+
+	plugp_link_wake(&plugin->link);
+}
+
 plug_err
 plugp_session_open(struct plug_plugin *plugin, const char *address)
 {
 	struct session *session = &plugin->session;
 
-	pthread_mutex_init(&session->lock, NULL);
 	session->call_bytes = PLUG_CALL_BYTES;
 	session->window_bytes = PLUG_WINDOW_BYTES;
 	session->calls = SESSION_CALLS;
-	if (prepare_methods(plugin) != PLUG_OK ||
-	    nng_aio_alloc(&session->receive_aio, NULL, NULL) != 0 ||
-	    plugp_outbox_init(&plugin->outbox, plugin->generation) != PLUG_OK)
+	plugp_outbox_init(&plugin->outbox, plugin->generation, on_wait, plugin);
+	if (prepare_methods(plugin) != PLUG_OK)
 		return PLUG_ENOMEM;
-	nng_aio_set_timeout(session->receive_aio, HANDSHAKE_POLL_MS);
 	return plugp_link_open(plugin, address);
 }
 
@@ -104,12 +109,6 @@ plugp_session_fini(struct plug_plugin *plugin)
 	free(plugin->session.method_list);
 	plugin->session.method_list = NULL;
 	plugin->session.methods = NULL;
-}
-
-void
-plugp_session_interrupt(struct plug_plugin *plugin)
-{
-	nng_aio_cancel(plugin->session.receive_aio);
 }
 
 /* ---- what plugd says ---- */
@@ -147,15 +146,13 @@ adopt(struct plug_plugin *plugin, const Plug__Welcome *msg)
 		plugp_fault(plugin, "no memory for the configuration");
 		return false;
 	}
-	pthread_mutex_lock(&session->lock);
 	memcpy(session->nonce, msg->nonce.data, sizeof(session->nonce));
 	session->resumable = true;
-	pthread_mutex_unlock(&session->lock);
 	return true;
 }
 
 static void
-take_welcome(struct plug_plugin *plugin, uint32_t pipe, const Plug__Welcome *msg)
+take_welcome(struct plug_plugin *plugin, const Plug__Welcome *msg)
 {
 	struct session *session = &plugin->session;
 	bool first = atomic_load(&session->handshake) == HANDSHAKE_WAITS;
@@ -174,17 +171,15 @@ take_welcome(struct plug_plugin *plugin, uint32_t pipe, const Plug__Welcome *msg
 	}
 	if (first && !adopt(plugin, msg))
 		return;
-	if (!plugp_outbox_welcomed(&plugin->outbox, pipe, msg->received)) {
+	if (!plugp_outbox_welcomed(&plugin->outbox, msg->received)) {
 		plugp_fault(plugin, "WELCOME acknowledges message %llu, which was never sent",
 			    (unsigned long long)msg->received);
 		return;
 	}
-	if (first) {
-		nng_aio_set_timeout(session->receive_aio, NNG_DURATION_INFINITE);
+	if (first)
 		atomic_store(&session->handshake, HANDSHAKE_DONE);
-	} else {
+	else
 		page_add(&plugin->page.vitals->resumes, 1);
-	}
 }
 
 static void
@@ -295,16 +290,16 @@ take_ordered(struct plug_plugin *plugin, const Plug__Envelope *env, size_t size)
 }
 
 static struct plug_call *
-take(struct plug_plugin *plugin, uint32_t pipe, const Plug__Envelope *env, size_t size)
+take(struct plug_plugin *plugin, const Plug__Envelope *env, size_t size)
 {
-	enum outbox_origin origin = plugp_outbox_heard(&plugin->outbox, pipe, env->ack);
+	enum outbox_origin origin = plugp_outbox_heard(&plugin->outbox, env->ack);
 
 	if (origin == OUTBOX_FROM_OLD)
 		return NULL;
 	if (env->body_case == PLUG__ENVELOPE__BODY_REFUSED) {
 		take_refused(plugin, env->refused);
 	} else if (env->body_case == PLUG__ENVELOPE__BODY_WELCOME) {
-		take_welcome(plugin, pipe, env->welcome);
+		take_welcome(plugin, env->welcome);
 	} else if (origin == OUTBOX_FROM_UNWELCOMED) {
 		return NULL;
 	} else if (origin == OUTBOX_FROM_LIAR || env->generation != plugin->generation) {
@@ -325,18 +320,18 @@ take(struct plug_plugin *plugin, uint32_t pipe, const Plug__Envelope *env, size_
 }
 
 static struct plug_call *
-take_message(struct plug_plugin *plugin, nng_msg *msg)
+take_message(struct plug_plugin *plugin, const uint8_t *bytes, size_t size)
 {
-	struct plug_call *call = NULL;
+	struct plug_call *call;
 	Plug__Envelope *env;
-	plug_err err = plug_envelope_unpack(nng_msg_body(msg), nng_msg_len(msg), &env);
+	plug_err err = plug_envelope_unpack(bytes, size, &env);
 
 	if (err != PLUG_OK) {
-		plugp_fault(plugin, "plugd sent %zu bytes that are no message: %s",
-			    nng_msg_len(msg), plug_err_text(err));
+		plugp_fault(plugin, "plugd sent %zu bytes that are no message: %s", size,
+			    plug_err_text(err));
 		return NULL;
 	}
-	call = take(plugin, (uint32_t)nng_pipe_id(nng_msg_get_pipe(msg)), env, nng_msg_len(msg));
+	call = take(plugin, env, size);
 	plug_envelope_free(env);
 	return call;
 }
@@ -344,28 +339,9 @@ take_message(struct plug_plugin *plugin, nng_msg *msg)
 struct plug_call *
 plugp_session_receive(struct plug_plugin *plugin)
 {
-	struct session *session = &plugin->session;
-	struct plug_call *call = NULL;
-	nng_msg *msg;
+	bool waits = atomic_load(&plugin->session.handshake) == HANDSHAKE_WAITS;
+	size_t size;
+	const uint8_t *bytes = plugp_link_receive(plugin, waits ? HANDSHAKE_POLL_MS : -1, &size);
 
-	nng_recv_aio(plugp_link_enter(plugin), session->receive_aio);
-	nng_aio_wait(session->receive_aio);
-	plugp_link_leave(plugin);
-	switch (nng_aio_result(session->receive_aio)) {
-	case 0:
-		break;
-	case NNG_ETIMEDOUT:
-	case NNG_ECANCELED:
-		return NULL;
-	default:
-		plugp_fault(plugin, "cannot receive: %s",
-			    nng_strerror(nng_aio_result(session->receive_aio)));
-		usleep(1000);
-		return NULL;
-	}
-	msg = nng_aio_get_msg(session->receive_aio);
-	nng_aio_set_msg(session->receive_aio, NULL);
-	call = take_message(plugin, msg);
-	nng_msg_free(msg);
-	return call;
+	return bytes ? take_message(plugin, bytes, size) : NULL;
 }

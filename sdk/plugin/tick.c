@@ -80,30 +80,27 @@ look_for_end(struct plug_plugin *plugin)
 }
 
 static int
-poll_ms(const struct tick *tick, int link_ms)
+poll_ms(const struct tick *tick)
 {
 	uint64_t exit_ns = atomic_load(&tick->exit_ns), now = clock_ns();
 	uint64_t wait_ns = POLL_MS * NS_PER_MS;
 
 	if (exit_ns && exit_ns < now + wait_ns)
 		wait_ns = exit_ns > now ? exit_ns - now : 0;
-	if (link_ms >= 0 && (uint64_t)link_ms * NS_PER_MS < wait_ns)
-		wait_ns = (uint64_t)link_ms * NS_PER_MS;
 	return (int)((wait_ns + NS_PER_MS - 1) / NS_PER_MS);
 }
 
 /* Until something happens or the next tick is due. */
 static void
-sleep_until_news(struct plug_plugin *plugin, int link_ms)
+sleep_until_news(struct plug_plugin *plugin)
 {
 	struct pollfd pfds[] = {
 		{.fd = plugin->tick.wake_fd, .events = POLLIN},
-		{.fd = plugp_link_fd(plugin), .events = POLLRDHUP},
 		{.fd = plugin->broker.fd, .events = POLLIN},
 	};
 	uint64_t count;
 
-	if (poll(pfds, 3, poll_ms(&plugin->tick, link_ms)) > 0 && (pfds[0].revents & POLLIN) &&
+	if (poll(pfds, 2, poll_ms(&plugin->tick)) > 0 && (pfds[0].revents & POLLIN) &&
 	    read(plugin->tick.wake_fd, &count, sizeof(count)) < 0)
 		return; /* somebody else's wake was read with it */
 }
@@ -124,7 +121,7 @@ tick_main(void *arg)
 		plugp_outbox_tick(&plugin->outbox);
 		plugp_calls_expire(plugin);
 		plugp_broker_tick(plugin);
-		sleep_until_news(plugin, plugp_link_maintain(plugin));
+		sleep_until_news(plugin);
 	}
 	plugp_dying_thread_fini();
 	return NULL;

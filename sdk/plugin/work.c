@@ -295,8 +295,7 @@ plugp_work_stop(struct plug_plugin *plugin)
 	for (unsigned i = 0; i < work->threads; i++)
 		pthread_cond_broadcast(&work->workers[i].wake);
 	while (work->ended < work->threads) {
-		/* Cancelling finds nothing when the receiver is between two receives. */
-		plugp_session_interrupt(plugin);
+		plugp_link_wake(&plugin->link);
 		plugp_plane_notify(&plugin->plane, PLANE_QUEUE);
 		clock_cond_wait(&work->settled, &work->lock, clock_ns() + 2 * NS_PER_MS);
 	}

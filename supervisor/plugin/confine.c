@@ -12,7 +12,7 @@
 
 #define MB UINT64_C(1000000)
 
-/* The SDK and nng have about 14 threads on 2 processors and 88 on 64. */
+/* A plugin that uses nng has about 14 threads of it on 2 processors and 88 on 64. */
 #define OWN_THREADS_BASE 32
 #define OWN_THREADS_EACH 2                           /* a processor */
 #define STACK_BYTES      (UINT64_C(8) * 1024 * 1024) /* of a thread that names no size */

@@ -82,7 +82,7 @@ load(void)
 static bool
 is_fragile(const void *asked_from)
 {
-	static const char *const names[] = {"libfyaml", "libev.", "libnng", "ld-linux"};
+	static const char *const names[] = {"libfyaml", "libev.", "ld-linux"};
 	Dl_info info;
 
 	if (!dladdr(asked_from, &info) || !info.dli_fname)

@@ -14,7 +14,6 @@ class Cut:
 
     def __init__(self, site, *args, **keys):
         self.site = site
-        site.cuts_sessions = True
         self.fifo = site.fifo("cut")
         self.record = site.root / "record"
         site.plugin(

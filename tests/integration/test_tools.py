@@ -406,7 +406,7 @@ def test_levels_of_libplug(site, tmp_path):
     libraries = [str(path) for pattern in ("sdk/plugin/*.a", "sdk/shared/*.a", "proto/*.a") for path in sorted(build.BUILD.glob(pattern))]
     sanitize = [f"-fsanitize={build.SANITIZE}"] if build.SANITIZE else []
     subprocess.run(["cc", *sanitize, f"-I{build.SOURCE}/sdk/include", f"-I{build.SOURCE}/proto/include", "main.c", "-o", "talk",
-                    *libraries, *libraries, "-lprotobuf-c", "-lnng", "-lpthread"], cwd=tmp_path, check=True)
+                    *libraries, *libraries, "-lprotobuf-c", "-lpthread"], cwd=tmp_path, check=True)
     site.plugin("talk", [tmp_path / "talk"], run={"log_level": "warning"})
     site.start()
     site.ready("talk")

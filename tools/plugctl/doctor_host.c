@@ -374,14 +374,11 @@ doctor_build_c(struct ctl *ctl, struct doctor_finding *finding)
 
 	(void)ctl;
 	missing_tools(tools, missing, sizeof(missing));
-	if (!loads("libnng.so.1"))
-		doctor_say(finding, DOCTOR_WEAK, "apt-get install libnng1 libnng-dev",
-			   "libnng.so.1 is missing: no plugin of libplug starts");
-	else if (*missing)
+	if (*missing)
 		doctor_say(finding, DOCTOR_WEAK, "apt-get install gcc libc6-dev cmake pkg-config",
 			   "run, are not built: missing%s", missing);
 	else if (!succeeds("pkg-config --exists jansson"))
-		doctor_say(finding, DOCTOR_WEAK, "apt-get install libjansson-dev libnng-dev",
+		doctor_say(finding, DOCTOR_WEAK, "apt-get install libjansson-dev",
 			   "run, are not built as plugctl new writes them: jansson is missing");
 	else
 		doctor_say(finding, DOCTOR_OK, NULL, "run, can be built");

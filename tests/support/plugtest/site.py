@@ -100,7 +100,6 @@ class Site:
         self.process = None  # the guardian, which is plugd's parent
         self.followers = []
         self.expected_status = 0
-        self.cuts_sessions = False  # set by tests that cut connections under the plugin's nng
         self.watched = []
         self._events = None
 
@@ -163,8 +162,6 @@ class Site:
         if build.ASAN:
             env["ASAN_OPTIONS"] = f"log_path={self.reports}/asan:detect_leaks=1:abort_on_error=0"
             env["UBSAN_OPTIONS"] = f"log_path={self.reports}/ubsan:print_stacktrace=1"
-            if self.cuts_sessions:
-                env["LSAN_OPTIONS"] = f"suppressions={build.SOURCE}/tests/support/nng-cut.supp:print_suppressions=0"
         if build.TSAN:
             env["TSAN_OPTIONS"] = (
                 f"log_path={self.reports}/tsan:suppressions={build.SOURCE}/tests/support/tsan.supp"
