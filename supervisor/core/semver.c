@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,16 +11,6 @@ struct partial {
 	unsigned given; /* number of parts written as digits, 0..3 */
 	bool star;      /* the part after them is '*' */
 };
-
-static bool __attribute__((format(printf, 2, 3))) refuse(char *why, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(why, SEMVER_ERR_BYTES, format, args);
-	va_end(args);
-	return false;
-}
 
 static bool
 is_identifier_char(char c)
@@ -45,14 +34,14 @@ scan_part(const char **text, uint32_t *ret, char *why)
 	uint64_t value = 0;
 
 	if (!isdigit((unsigned char)*p))
-		return refuse(why, "a number is missing%s%.16s%s",
-			      *p ? " before \"" : " at the end", p, *p ? "\"" : "");
+		return bounds_refuse(why, "a number is missing%s%.16s%s",
+				     *p ? " before \"" : " at the end", p, *p ? "\"" : "");
 	if (p[0] == '0' && isdigit((unsigned char)p[1]))
-		return refuse(why, "\"%.16s\" begins with a 0 too many", p);
+		return bounds_refuse(why, "\"%.16s\" begins with a 0 too many", p);
 	for (; isdigit((unsigned char)*p); p++) {
 		value = value * 10 + (uint64_t)(*p - '0');
 		if (value > UINT32_MAX)
-			return refuse(why, "a part is larger than %" PRIu32, UINT32_MAX);
+			return bounds_refuse(why, "a part is larger than %" PRIu32, UINT32_MAX);
 	}
 	*text = p;
 	*ret = (uint32_t)value;
@@ -71,10 +60,10 @@ scan_identifiers(const char **text, const char *what, bool numbers_strict, char 
 		while (is_identifier_char(p[length]))
 			length++;
 		if (!length)
-			return refuse(why, "the %s has an empty part", what);
+			return bounds_refuse(why, "the %s has an empty part", what);
 		if (numbers_strict && length > 1 && p[0] == '0' && all_digits(p, length))
-			return refuse(why, "the %s part \"%.*s\" begins with a 0 too many", what,
-				      (int)length, p);
+			return bounds_refuse(why, "the %s part \"%.*s\" begins with a 0 too many",
+					     what, (int)length, p);
 		p += length;
 		if (*p != '.')
 			break;
@@ -95,8 +84,8 @@ scan_tail(const char **text, struct semver *version, char *why)
 			return false;
 		length = (size_t)(*text - start);
 		if (length >= sizeof(version->pre))
-			return refuse(why, "the prerelease is longer than %zu bytes",
-				      sizeof(version->pre) - 1);
+			return bounds_refuse(why, "the prerelease is longer than %zu bytes",
+					     sizeof(version->pre) - 1);
 		memcpy(version->pre, start, length);
 		version->pre[length] = '\0';
 	}
@@ -136,15 +125,16 @@ semver_parse(const char *text, struct semver *ret, char *why)
 	struct partial partial;
 
 	if (!*text)
-		return refuse(why, "it is empty");
+		return bounds_refuse(why, "it is empty");
 	if (!scan_partial(&text, &partial, why))
 		return false;
 	if (partial.star)
-		return refuse(why, "a version has no *");
+		return bounds_refuse(why, "a version has no *");
 	if (partial.given < 3)
-		return refuse(why, "it has %u of the three parts MAJOR.MINOR.PATCH", partial.given);
+		return bounds_refuse(why, "it has %u of the three parts MAJOR.MINOR.PATCH",
+				     partial.given);
 	if (*text)
-		return refuse(why, "\"%.16s\" follows the version", text);
+		return bounds_refuse(why, "\"%.16s\" follows the version", text);
 	*ret = partial.version;
 	return true;
 }
@@ -261,48 +251,12 @@ semver_range_matches(const struct semver_range *range, const struct semver *vers
 	return asked_for;
 }
 
-enum syntax {
-	SYN_EXACT,
-	SYN_NOT,
-	SYN_LT,
-	SYN_LE,
-	SYN_GE,
-	SYN_GT,
-	SYN_CARET,
-	SYN_TILDE,
-	SYN_COMPATIBLE,
-};
-
-static enum syntax
-scan_operator(const char **text)
-{
-	/* the longer ones before those they begin with */
-	static const struct {
-		const char *text;
-		enum syntax syntax;
-	} operators[] = {
-		{"~=", SYN_COMPATIBLE}, {">=", SYN_GE},   {"<=", SYN_LE}, {"==", SYN_EXACT},
-		{"!=", SYN_NOT},        {">", SYN_GT},    {"<", SYN_LT},  {"=", SYN_EXACT},
-		{"^", SYN_CARET},       {"~", SYN_TILDE},
-	};
-
-	for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++) {
-		size_t length = strlen(operators[i].text);
-
-		if (!strncmp(*text, operators[i].text, length)) {
-			*text += length;
-			return operators[i].syntax;
-		}
-	}
-	return SYN_EXACT;
-}
-
 static bool
 add_bound(struct semver_range *range, enum semver_op op, const struct semver *version,
 	  unsigned parts, char *why)
 {
 	if (range->count == SEMVER_BOUNDS)
-		return refuse(why, "more than %d bounds", SEMVER_BOUNDS);
+		return bounds_refuse(why, "more than %d bounds", SEMVER_BOUNDS);
 	range->bounds[range->count++] =
 		(struct semver_bound){.op = op, .parts = (unsigned char)parts, .version = *version};
 	return true;
@@ -335,7 +289,7 @@ add_patch_span(struct semver_range *range, const struct semver *version, char *w
 	struct semver next = *version;
 
 	if (next.patch == UINT32_MAX)
-		return refuse(why, "a part is too large for ^");
+		return bounds_refuse(why, "a part is too large for ^");
 	next.patch++;
 	*next.pre = '\0';
 	return add_bound(range, SEMVER_GE, version, 3, why) &&
@@ -343,69 +297,52 @@ add_patch_span(struct semver_range *range, const struct semver *version, char *w
 }
 
 static bool
-add_syntax(struct semver_range *range, enum syntax syntax, const struct partial *p, char *why)
+add_written(struct semver_range *range, enum bounds_op op, const struct partial *p, char *why)
 {
-	static const enum semver_op plain[] = {[SYN_LT] = SEMVER_LT,
-					       [SYN_LE] = SEMVER_LE,
-					       [SYN_GE] = SEMVER_GE,
-					       [SYN_GT] = SEMVER_GT};
+	static const enum semver_op plain[] = {[BOUNDS_LT] = SEMVER_LT,
+					       [BOUNDS_LE] = SEMVER_LE,
+					       [BOUNDS_GE] = SEMVER_GE,
+					       [BOUNDS_GT] = SEMVER_GT};
 
-	if (p->star && syntax != SYN_EXACT && syntax != SYN_NOT)
-		return refuse(why, "* goes with == and != only");
-	switch (syntax) {
-	case SYN_EXACT:
+	if (p->star && op != BOUNDS_EXACT && op != BOUNDS_NOT)
+		return bounds_refuse(why, "* goes with == and != only");
+	switch (op) {
+	case BOUNDS_EXACT:
 		return add_bound(range, SEMVER_EQ, &p->version, p->star ? p->given : 3, why);
-	case SYN_NOT:
+	case BOUNDS_NOT:
 		if (p->star && !p->given)
-			return refuse(why, "!=* allows no version at all");
+			return bounds_refuse(why, "!=* allows no version at all");
 		return add_bound(range, SEMVER_NE, &p->version, p->star ? p->given : 3, why);
-	case SYN_CARET:
+	case BOUNDS_CARET:
 		if (caret_parts(p) == 3)
 			return add_patch_span(range, &p->version, why);
 		return add_span(range, &p->version, caret_parts(p), why);
-	case SYN_TILDE:
+	case BOUNDS_TILDE:
 		return add_span(range, &p->version, p->given == 1 ? 1 : 2, why);
-	case SYN_COMPATIBLE:
+	case BOUNDS_COMPATIBLE:
 		if (p->given < 2)
-			return refuse(why, "~= needs at least two parts, such as ~=1.4");
+			return bounds_refuse(why, "~= needs at least two parts, such as ~=1.4");
 		return add_span(range, &p->version, p->given - 1, why);
 	default:
-		return add_bound(range, plain[syntax], &p->version, 3, why);
+		return add_bound(range, plain[op], &p->version, 3, why);
 	}
 }
 
-static void
-skip(const char **text, const char *characters)
+static bool
+take_bound(void *context, enum bounds_op op, const char **text, char *why)
 {
-	*text += strspn(*text, characters);
+	struct partial partial;
+
+	return scan_partial(text, &partial, why) && add_written(context, op, &partial, why);
 }
 
 bool
 semver_range_parse(const char *text, struct semver_range *ret, char *why)
 {
 	struct semver_range range = {0};
-	bool comma = false;
 
-	skip(&text, " \t");
-	if (!*text)
-		return refuse(why, "it is empty; * stands for any version");
-	do {
-		struct partial partial;
-		enum syntax syntax = scan_operator(&text);
-
-		skip(&text, " \t");
-		if (!scan_partial(&text, &partial, why) ||
-		    !add_syntax(&range, syntax, &partial, why))
-			return false;
-		if (*text && !strchr(", \t", *text) && !strchr("<>=!^~", *text))
-			return refuse(why, "\"%.16s\" is neither a bound nor a separator", text);
-		skip(&text, " \t");
-		comma = *text == ',';
-		text += comma;
-		skip(&text, " \t");
-	} while (*text);
-	if (comma)
-		return refuse(why, "a bound is missing after the last comma");
+	if (!bounds_scan(text, take_bound, &range, why))
+		return false;
 	*ret = range;
 	return true;
 }

@@ -23,10 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/bounds.h"
+
 #define SEMVER_PRE_BYTES  48 /* prerelease, NUL included */
 #define SEMVER_TEXT_BYTES 96 /* any formatted version, NUL included */
 #define SEMVER_BOUNDS     8  /* of one range; ^ ~ ~= count twice */
-#define SEMVER_ERR_BYTES  160
+#define SEMVER_ERR_BYTES  BOUNDS_ERR_BYTES
 
 struct semver {
 	uint32_t major, minor, patch;
