@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/manifest_check.h"
+#include "core/manifest_packages.h"
 #include "core/manifest_types.h"
 #include "core/unsupported.h"
 
@@ -187,6 +188,8 @@ static const struct field requires_fields[] = {
 		      "one."),
 	FIELD(struct manifest_requires, "programs", programs, strings, .names = &field_programs,
 	      .max = 64, .help = "Programs that must be installed."),
+	FIELD(struct manifest_requires, "packages", packages, packages, .max = 64,
+	      .help = "Python packages that must be in the environment that it runs in."),
 };
 static const struct field_table requires_table =
 	FIELD_TABLE(struct manifest_requires, requires_fields);

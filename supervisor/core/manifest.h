@@ -6,7 +6,8 @@
  * behaviour that does not exist is refused as "not supported yet: …" (unsupported.c has the list).
  * Times in ms, memory in MB of 1,000,000 bytes where the name says so.
  *
- * Not checked here, because it needs I/O: that the program, the required programs and paths exist.
+ * Not checked here, because it needs I/O: that the program, the required programs,
+ * packages and paths exist.
  */
 #ifndef PLUGD_MANIFEST_H
 #define PLUGD_MANIFEST_H
@@ -15,6 +16,7 @@
 #include "core/commands.h"
 #include "core/fields.h"
 #include "core/hang.h"
+#include "core/pep440.h"
 #include "core/schema.h"
 #include "core/semver.h"
 
@@ -46,6 +48,19 @@ struct manifest_requirement {
 
 struct manifest_requirements {
 	const struct manifest_requirement *items;
+	size_t count;
+};
+
+/* A Python distribution of the environment that the plugin runs in. */
+struct manifest_package {
+	const char *name; /* as written; see distribution_same() */
+	struct pep440_range range;
+	const char *text; /* "numpy >=1.26,<3", as written */
+	struct diag_pos pos;
+};
+
+struct manifest_packages {
+	const struct manifest_package *items;
 	size_t count;
 };
 
@@ -128,6 +143,7 @@ struct manifest_requires {
 	struct manifest_requirements plugins;
 	struct field_strings capabilities; /* that another plugin provides */
 	struct field_strings programs;
+	struct manifest_packages packages;
 };
 
 struct manifest {

@@ -125,7 +125,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static const char *const seeds[] = {
 	HEAD,
 	HEAD "tags: [a, b]\npriority: high\nprovides: { shared: [x], exclusive: [y] }\n"
-	     "requires: { host: \">=0.1\", plugins: [\"gpt2 >=1.0 <2\"], programs: [sh] }\n",
+	     "requires: { host: \">=0.1\", plugins: [\"gpt2 >=1.0 <2\"], programs: [sh],\n"
+	     "  packages: [\"numpy >=1.26,<3\", \"a.B_c ~=1!2.0rc1.post2.dev3\"] }\n",
 	HEAD "config:\n  size: { type: int, min: 1, max: 9, default: 3, live: true }\n"
 	     "  mode: { type: enum, values: [a, b], default: a }\n"
 	     "  key: { type: string, secret: true, required: true }\n",

@@ -25,6 +25,7 @@ static const char healthy[] = "plugin: gpt2\n"
 			      "requires:\n"
 			      "  host: \">=0.1\"\n"
 			      "  plugins: [\"tokenizer >=1.0 <2\"]\n"
+			      "  packages: [\"numpy >=1.26,<3\", pyyaml]\n"
 			      "config:\n"
 			      "  model: { type: path, required: true }\n"
 			      "  device: { type: enum, values: [auto, cpu, cuda], default: auto }\n"
@@ -82,12 +83,11 @@ static size_t
 find_key(struct damage *d, size_t *ret_length)
 {
 	static const char *const keys[] = {
-		"plugin:",  "version:",   "type:",     "exec:",       "description:",
-		"tags:",    "priority:",  "provides:", "requires:",   "host:",
-		"plugins:", "config:",    "required:", "values:",     "default:",
-		"live:",    "methods:",   "stream:",   "idempotent:", "timeout:",
-		"run:",     "autostart:", "restart:",  "backoff:",    "start_timeout:",
-		"env:",
+		"plugin:",   "version:",       "type:",     "exec:",    "description:", "tags:",
+		"priority:", "provides:",      "requires:", "host:",    "plugins:",     "packages:",
+		"config:",   "required:",      "values:",   "default:", "live:",        "methods:",
+		"stream:",   "idempotent:",    "timeout:",  "run:",     "autostart:",   "restart:",
+		"backoff:",  "start_timeout:", "env:",
 	};
 	const char *key = keys[pick(d, sizeof(keys) / sizeof(keys[0]))];
 	const char *at = strstr(d->text, key);
@@ -180,15 +180,15 @@ open_bracket(struct damage *d)
 static void
 tab_indent(struct damage *d)
 {
-	static const size_t lines[] = {9, 10, 12, 13, 14, 16, 18, 19, 20, 21, 22};
+	static const size_t lines[] = {9, 10, 11, 13, 14, 15, 17, 19, 20, 21, 22, 23};
 
-	splice(d, line_start(d, lines[pick(d, 11)]), 2, "\t", 1);
+	splice(d, line_start(d, lines[pick(d, 12)]), 2, "\t", 1);
 }
 
 static void
 second_document(struct damage *d)
 {
-	splice(d, line_start(d, 1 + pick(d, 22)), 0, "---\n", 4);
+	splice(d, line_start(d, 1 + pick(d, 23)), 0, "---\n", 4);
 }
 
 static void
@@ -203,6 +203,8 @@ bad_number(struct damage *d)
 		{"1.2.0", "1.2"},
 		{">=0.1", "=>0.1"},
 		{"<2", "<two"},
+		{"<3", "<three"},
+		{"1.26", "1.26.x"},
 		{"high", "1000"},
 		{"true,", "True,"},
 		{"on-failure", "on failure"},

@@ -32,6 +32,7 @@ static const char manifest[] =
 	"  host: \">=0.1\"\n"
 	"  plugins: [\"tokenizer >=1.0 <2\"]\n"
 	"  capabilities: [cache]\n"
+	"  packages: [\"numpy >=1.26,<3\", pyyaml]\n"
 	"config:\n"
 	"  model: { type: path, required: true }\n"
 	"  device: { type: enum, values: [auto, cpu, cuda], default: auto }\n"
@@ -175,9 +176,10 @@ static void
 near_miss(struct damage *d)
 {
 	static const char *const keys[] = {
-		"version:",     "description:", "provides:",     "requires:",  "resources:",
-		"autostart:",   "instances:",   "priority:",     "aliases:",   "interval:",
-		"plugin_dirs:", "runtime_dir:", "call_timeout:", "memory_mb:", "queue_calls:"};
+		"version:",     "description:",  "provides:",  "requires:",
+		"packages:",    "resources:",    "autostart:", "instances:",
+		"priority:",    "aliases:",      "interval:",  "plugin_dirs:",
+		"runtime_dir:", "call_timeout:", "memory_mb:", "queue_calls:"};
 	const char *key, *at;
 	size_t i;
 
@@ -218,6 +220,9 @@ bad_range(struct damage *d)
 					     {"default: 9", "default: 100"},
 					     {"2025-01-31", "2025-02-31"},
 					     {">=0.1", "=>0.1"},
+					     {">=1.26", "=>1.26"},
+					     {"numpy", "num py"},
+					     {"pyyaml", "numpy"},
 					     {"5m }", "5 parsecs }"}};
 	const char *at;
 	size_t which;

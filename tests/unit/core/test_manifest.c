@@ -55,6 +55,7 @@ static const char full[] =
 	"  host: '>=0.1, <2'\n"
 	"  plugins: [\"tokenizer >=1.0 <2\", base]\n"
 	"  programs: [ffmpeg, /usr/bin/env]\n"
+	"  packages: [\"numpy >=1.26,<3\", PyYAML, \"pytz>2024.1\"]\n"
 	"config:\n"
 	"  model: { type: path, required: true }\n"
 	"  device: { type: enum, values: [auto, cpu, cuda], default: auto }\n"
@@ -105,6 +106,15 @@ test_full_manifest(void **state)
 	assert_int_equal(m->requires.plugins.items[0].pos.line, 18);
 	assert_int_equal(m->requires.plugins.items[1].range.count, 0);
 	assert_string_equal(m->requires.programs.items[1], "/usr/bin/env");
+	assert_int_equal(m->requires.packages.count, 3);
+	assert_string_equal(m->requires.packages.items[0].name, "numpy");
+	assert_string_equal(m->requires.packages.items[0].text, "numpy >=1.26,<3");
+	assert_int_equal(m->requires.packages.items[0].range.count, 2);
+	assert_int_equal(m->requires.packages.items[0].pos.line, 20);
+	assert_string_equal(m->requires.packages.items[1].name, "PyYAML");
+	assert_int_equal(m->requires.packages.items[1].range.count, 0);
+	assert_string_equal(m->requires.packages.items[2].name, "pytz");
+	assert_int_equal(m->requires.packages.items[2].range.bounds[0].version.release[0], 2024);
 	assert_int_equal(m->config.count, 4);
 	assert_int_equal(m->methods.count, 2);
 	method = manifest_method(m, "generate");
@@ -122,7 +132,7 @@ test_full_manifest(void **state)
 	assert_string_equal(m->run.env.items[0].name, "OMP_NUM_THREADS");
 	assert_string_equal(m->run.env.items[0].value, "2");
 	assert_string_equal(m->run.env.items[1].value, "");
-	assert_int_equal(manifest_origin(m, "run.backoff.max")->line, 34);
+	assert_int_equal(manifest_origin(m, "run.backoff.max")->line, 35);
 	assert_string_equal(manifest_origin(m, "run.backoff.max")->file, "plugin.yaml");
 	assert_null(manifest_origin(m, "run.user"));
 	assert_string_equal(m->environment.python, "/plugins/echo/requirements.txt");
@@ -252,6 +262,26 @@ static const struct {
 	 "plugin.yaml:5:23: error: requires.plugins: \"echo\" cannot require itself"},
 	{"requires: { plugin: [a] }\n",
 	 "unknown key \"plugin\" in requires; did you mean \"plugins\"?"},
+	{"requires: { packages: numpy }\n",
+	 "requires.packages: expected a list such as [\"numpy >=1.26,<3\", pyyaml]; found "
+	 "\"numpy\""},
+	{"requires: { packages: [[a]] }\n",
+	 "requires.packages: expected a Python package and a version range, such as \"numpy "
+	 ">=1.26,<3\"; found a list"},
+	{"requires: { packages: [\"\"] }\n", "expected a Python package and a version range"},
+	{"requires: { packages: [\">=1\"] }\n", "expected a Python package and a version range"},
+	{"requires: { packages: [\"a b\"] }\n",
+	 "plugin.yaml:5:24: error: requires.packages: expected a Python package and a version "
+	 "range, such as \"numpy >=1.26,<3\"; found \"a b\" (a number is missing before \"b\")"},
+	{"requires: { packages: [\"a >=1.x\"] }\n", "(\".x\" is neither a bound nor a separator)"},
+	{"requires: { packages: [\"a[x] >=1\"] }\n",
+	 "found \"a[x] >=1\" (extras are not looked at: name what they bring as well)"},
+	{"requires: { packages: [\"a; os_name == 'nt'\"] }\n", "(a number is missing before"},
+	{"requires: { packages: [\"a @ https://a\"] }\n", "(a number is missing before"},
+	{"requires: { packages: [ruamel.yaml, \"Ruamel_Yaml >1\"] }\n",
+	 "\"ruamel.yaml\" is listed twice"},
+	{"requires: { pakages: [a] }\n",
+	 "unknown key \"pakages\" in requires; did you mean \"packages\"?"},
 	{"provides: text\n", "provides: expected a list of capabilities"},
 	{"provides: { shared: text }\n", "provides.shared: expected a list of names"},
 	{"methods: [a]\n", "methods: expected a mapping"},
