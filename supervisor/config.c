@@ -184,7 +184,8 @@ static bool
 still_there(const struct spec *spec)
 {
 	return !spec->set_count && !spec->file_count && !spec->runtime_count &&
-	       !spec->manifest->requires.programs.count && !access(spec->program, X_OK) &&
+	       !spec->manifest->requires.programs.count &&
+	       !spec->manifest->requires.packages.count && !access(spec->program, X_OK) &&
 	       (!spec->under_program || !access(spec->under_program, X_OK));
 }
 

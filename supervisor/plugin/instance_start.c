@@ -270,6 +270,32 @@ instance_new(struct slot *slot, struct version *version)
 	return in;
 }
 
+struct unmet {
+	char *why;
+	size_t size;
+};
+
+static void
+on_unmet(void *context, const struct manifest_package *package, const char *text)
+{
+	struct unmet *unmet = context;
+
+	(void)package;
+	if (!*unmet->why) /* the first; each is told when it is discovered */
+		snprintf(unmet->why, unmet->size, "cannot be started: requires.packages: %s", text);
+}
+
+/* They were there when it was discovered; an environment may change. */
+static bool
+packages_are_there(const struct spec *spec, char *why, size_t why_size)
+{
+	struct packages_look look = spec_packages(spec);
+	struct unmet unmet = {why, why_size};
+
+	*why = '\0';
+	return packages_check(&look, on_unmet, &unmet);
+}
+
 /* A process of another user has to reach its session and plugd.sock. */
 static plug_err
 admit_user(struct instance *in)
@@ -341,6 +367,10 @@ instance_start(struct slot *slot, struct version *version, char *why, size_t why
 		return PLUG_ENOMEM;
 	}
 	in->spawned_ms = clock_mono_ms();
+	if (!packages_are_there(in->spec, why, why_size)) {
+		instance_free(in);
+		return PLUG_EINVAL;
+	}
 	err = build(in, url, sizeof(url), &out, &err_fd, &step, &reason);
 	if (err) {
 		snprintf(why, why_size, "cannot be started: %s: %s", step,

@@ -26,7 +26,7 @@ keep_version(struct version **place, struct version *version)
 static void
 spawn(struct slot *slot)
 {
-	char why[256];
+	char why[SLOT_WHY_BYTES];
 
 	if (instance_start(slot, slot->target, why, sizeof(why), &slot->next))
 		reload_handle(slot, RE_NEW_GONE, why);

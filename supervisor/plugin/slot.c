@@ -132,7 +132,7 @@ take_failure(struct slot *slot, plug_err err)
 static void
 spawn(struct slot *slot)
 {
-	char why[256] = "cannot be started: out of memory";
+	char why[SLOT_WHY_BYTES] = "cannot be started: out of memory";
 	plug_err err = PLUG_ENOMEM;
 
 	if (!slot->version || slot->plugin->next_spec) {

@@ -18,6 +18,7 @@ struct instance;
 struct plugin;
 
 #define SLOT_LABEL_BYTES 80
+#define SLOT_WHY_BYTES   1024 /* of a start that failed */
 
 enum slot_kind { SLOT_ACTIVE, SLOT_SPARE }; /* slots.h */
 

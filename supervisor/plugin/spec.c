@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/packages.h"
 #include "os/value_file.h"
 
 #define SPEC_ARENA_BYTES ((size_t)1024 * 1024)
@@ -206,6 +207,29 @@ find_required_programs(struct spec *spec, struct diags *diags)
 	return all;
 }
 
+struct packages_look
+spec_packages(const struct spec *spec)
+{
+	return (struct packages_look){.manifest = spec->manifest,
+				      .program = spec->under_program ? spec->under_program
+								     : spec->program};
+}
+
+static void
+on_unmet(void *context, const struct manifest_package *package, const char *text)
+{
+	diag_error(context, &package->pos, "requires.packages: %s; then: plugctl reread", text);
+}
+
+static bool
+find_required(struct spec *spec, struct diags *diags)
+{
+	struct packages_look look = spec_packages(spec);
+	bool programs = find_required_programs(spec, diags);
+
+	return packages_check(&look, on_unmet, diags) && programs;
+}
+
 /* ---- copies in the shape the daemon wants ---- */
 
 static void
@@ -391,7 +415,7 @@ make(struct spec_source *source, const struct spec_layers *layers, struct diags 
 	spec->priority = (unsigned)m->priority;
 	found = layers->program ? take_program(spec, layers) : find_program(spec, diags);
 	if (!layers->program)
-		found = find_required_programs(spec, diags) && found;
+		found = find_required(spec, diags) && found;
 	spec->effective = effective_resolve(&input, diags);
 	if (!found || !spec->effective) {
 		spec_free(spec);

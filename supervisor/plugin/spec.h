@@ -17,6 +17,7 @@
 #include "core/effective.h"
 #include "core/hang.h"
 #include "core/manifest.h"
+#include "os/packages.h"
 
 #define SPEC_PIN_ARGUMENT_BYTES (INT64_C(64) << 20) /* a larger argument is data: not pinned */
 
@@ -124,6 +125,9 @@ struct kept_text *spec_settings_text(const struct spec *spec);
  * manifest.  False: out of memory. */
 bool spec_set_pins(struct spec *spec, const struct spec_pin *pins, size_t count);
 const struct spec_pin *spec_pins(const struct spec *spec, size_t *ret_count);
+
+/* Where its Python looks for what requires.packages names. */
+struct packages_look spec_packages(const struct spec *spec);
 
 struct spec *spec_ref(struct spec *spec);
 

@@ -76,9 +76,11 @@ requirement_texts(const struct manifest *m, struct arena *arena, size_t *ret_cou
 {
 	const struct manifest_requirements *plugins = &m->requires.plugins;
 	const struct field_strings *programs = &m->requires.programs;
+	const struct manifest_packages *packages = &m->requires.packages;
 	const struct field_strings *capabilities = &m->requires.capabilities;
 	char **texts = arena_array(
-		arena, plugins->count + capabilities->count + programs->count + 2, sizeof(*texts));
+		arena, plugins->count + capabilities->count + programs->count + packages->count + 2,
+		sizeof(*texts));
 	size_t count = 0;
 
 	if (!texts)
@@ -91,6 +93,8 @@ requirement_texts(const struct manifest *m, struct arena *arena, size_t *ret_cou
 		texts[count++] = arena_printf(arena, "capability %s", capabilities->items[i]);
 	for (size_t i = 0; i < programs->count; i++)
 		texts[count++] = arena_printf(arena, "program %s", programs->items[i]);
+	for (size_t i = 0; i < packages->count; i++)
+		texts[count++] = arena_printf(arena, "package %s", packages->items[i].text);
 	*ret_count = arena->failed ? 0 : count;
 	return texts;
 }

@@ -15,6 +15,7 @@
 #include "check_read.h"
 #include "core/contract.h"
 #include "core/excerpt.h"
+#include "os/packages.h"
 #include "wire.h"
 
 #define ALLOW      ", or say allow_unsafe: true in plugd.yaml"
@@ -31,21 +32,30 @@ is_program(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-bool
-check_program(const char *name)
+static bool
+find_program(const char *name, char path[PATH_MAX])
 {
 	const char *dirs = getenv("PATH"), *end;
-	char path[PATH_MAX];
 
-	if (strchr(name, '/'))
-		return is_program(name);
+	if (strchr(name, '/')) {
+		snprintf(path, PATH_MAX, "%s", name);
+		return is_program(path);
+	}
 	for (; dirs && *dirs; dirs = *end ? end + 1 : end) {
 		end = strchrnul(dirs, ':');
-		snprintf(path, sizeof(path), "%.*s/%s", (int)(end - dirs), dirs, name);
+		snprintf(path, PATH_MAX, "%.*s/%s", (int)(end - dirs), dirs, name);
 		if (is_program(path))
 			return true;
 	}
 	return false;
+}
+
+bool
+check_program(const char *name)
+{
+	char path[PATH_MAX];
+
+	return find_program(name, path);
 }
 
 /* The first bytes of a file, NUL behind them; how many. */
@@ -192,6 +202,40 @@ check_programs(const struct manifest *manifest, struct diags *diags)
 				     "requires.programs: \"%s\" is in no folder of $PATH here; the "
 				     "plugin cannot start on this machine",
 				     programs->items[i]);
+}
+
+struct unmet {
+	bool is_own; /* the environment is the plugin's own: then it is wrong on every machine */
+	struct diags *diags;
+};
+
+static void
+on_unmet(void *context, const struct manifest_package *package, const char *text)
+{
+	const struct unmet *unmet = context;
+
+	if (unmet->is_own)
+		diag_error(unmet->diags, &package->pos, "requires.packages: %s", text);
+	else
+		diag_warning(unmet->diags, &package->pos,
+			     "requires.packages: %s; the plugin cannot start on this machine",
+			     text);
+}
+
+/* What `plugctl install` makes is looked at when it has made it. */
+static void
+check_packages(const struct manifest *manifest, struct diags *diags)
+{
+	char path[PATH_MAX];
+	struct packages_look look = {.manifest = manifest};
+	struct unmet unmet = {manifest->environment.python, diags};
+
+	if (manifest->exec.count && find_program(manifest->exec.items[0], path))
+		look.program = path;
+	else if (manifest->exec.count && strchr(manifest->exec.items[0], '/'))
+		look.program = manifest->exec.items[0];
+	if (!unmet.is_own || packages_are_made(&look))
+		packages_check(&look, on_unmet, &unmet);
 }
 
 /* ---- what else it names ---- */
@@ -360,6 +404,7 @@ check_manifest(const char *path, struct diags *diags)
 	check_exec(manifest, diags);
 	check_arguments(manifest, diags);
 	check_programs(manifest, diags);
+	check_packages(manifest, diags);
 	check_user(manifest, diags);
 	check_paths(manifest, "sandbox.read", &manifest->sandbox.read, diags);
 	check_paths(manifest, "sandbox.write", &manifest->sandbox.write, diags);

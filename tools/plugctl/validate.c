@@ -241,7 +241,8 @@ const struct verb verb_validate = {
 	.summary = "check manifests without plugd",
 	.help = "Checks each manifest as plugd would, and what it names on this machine: that the "
 		"program is there, can be executed and is for this processor, its interpreter, the "
-		"programs and the user that it requires, the paths of its sandbox; and that no "
+		"programs, Python packages and the user that it requires, the paths of its "
+		"sandbox; and that no "
 		"name is there twice.  PATH is a plugin.yaml, an executable that holds its "
 		"manifest, a plugin's folder, or a folder of plugins, which is searched.\n\n"
 		"Errors and warnings are printed on stderr as FILE:LINE:COLUMN: like a compiler's. "

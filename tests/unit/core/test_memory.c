@@ -13,7 +13,8 @@
 
 static const char manifest_text[] =
 	"plugin: echo\nversion: 1.0.0\ntype: feature\nexec: [./x, y]\ndescription: some words\n"
-	"tags: [a, b]\nrequires: { plugins: [\"a >1\"], packages: [\"b ~=1.2\", c], host: \">0\" }\nprovides: [p]\n"
+	"tags: [a, b]\nrequires: { plugins: [\"a >1\"], packages: [\"b ~=1.2\", c], host: \">0\" "
+	"}\nprovides: [p]\n"
 	"config:\n  name: { type: string, default: x, description: d }\n"
 	"  mode: { type: enum, values: [a, b] }\n  list: { type: list, default: [a, b] }\n"
 	"  path: { type: path, default: p }\n  ratio: { type: float, default: 0.5 }\n"
