@@ -270,14 +270,18 @@ on_client_gone(void *user, struct client *client)
 }
 
 static bool
-has_token(void *user, const uint8_t *token, size_t size)
+has_token(void *user, struct client *client, const uint8_t *token, size_t size)
 {
 	struct daemon *d = user;
 
 	LIST_FOREACH (plugin, &d->registry.plugins, struct plugin, node)
-		LIST_FOREACH (in, &plugin->instances, struct instance, node)
-			if (instance_has_client_token(in, token, size))
-				return true;
+		LIST_FOREACH (in, &plugin->instances, struct instance, node) {
+			if (!instance_has_client_token(in, token, size))
+				continue;
+			snprintf(client->plugin, sizeof(client->plugin), "%s", plugin_name(plugin));
+			client->generation = in->generation;
+			return true;
+		}
 	return false;
 }
 

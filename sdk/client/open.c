@@ -123,8 +123,10 @@ consider(struct plug_client *client, struct plugc_route *route, bool needed)
 	ask = hot && !route->channel && !route->asking && !paused && !soon;
 	if (ask) {
 		route->asking = true;
-		if (!route->again_ns)
+		if (!route->again_ns) {
 			route->refusal[0] = '\0';
+			route->denied = false;
+		}
 		route->eager = false;
 		route->asked_until_ns = plugc_after_ms(now, PLUGC_OPEN_MS);
 	}
@@ -210,6 +212,7 @@ end_request(struct plug_client *client, struct plugc_route *route, plug_err why,
 	plugc_route_lock(route);
 	route->counts.refused++;
 	snprintf(route->refusal, sizeof(route->refusal), "%s", text);
+	route->denied = why == PLUG_EDENIED;
 	plugc_route_unlock(route);
 	stop_asking(route,
 		    why == PLUG_ESTATE || why == PLUG_EDENIED ? PLUGC_PAUSE_MAX_MS : PLUGC_PAUSE_MS,
@@ -342,6 +345,7 @@ install(struct plugc_route *route, struct plugc_channel *channel)
 	route->asking = false;
 	route->again_ns = 0;
 	route->refusal[0] = '\0';
+	route->denied = false;
 	channel->taking = true;
 	atomic_fetch_add(&route->client->channel_count, 1);
 	LIST_INSERT_HEAD(&route->channels, channel, link);

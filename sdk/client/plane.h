@@ -171,7 +171,8 @@ struct plugc_route {
 	struct plugs_region region;
 	int region_fd;
 	struct plugc_wary wary;
-	char refusal[256]; /* why there was no channel, "": not known */
+	char refusal[384]; /* why there was no channel, "": not known */
+	bool denied;       /* that was PLUG_EDENIED */
 
 	char name[];
 };

@@ -21,7 +21,7 @@ end_unavailable(struct plug_client *client, struct plugc_route *route, struct pl
 			       "$PLUG_DATA_PLANE and plug_client_config.data_plane",
 			       call->out.plugin);
 	else
-		plugc_call_end(client, call, PLUG_EUNAVAILABLE,
+		plugc_call_end(client, call, route->denied ? PLUG_EDENIED : PLUG_EUNAVAILABLE,
 			       "tensors need a channel to %s, and there is none now: %s",
 			       route->name,
 			       *route->refusal ? route->refusal : "it was refused a moment ago");

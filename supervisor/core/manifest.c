@@ -6,6 +6,7 @@
 
 #include "core/manifest_check.h"
 #include "core/manifest_packages.h"
+#include "core/manifest_permissions.h"
 #include "core/manifest_types.h"
 #include "core/unsupported.h"
 
@@ -274,7 +275,8 @@ static const struct field manifest_fields[] = {
 	      .help = "Commands that it adds to plugctl, by name."),
 	FIELD(struct manifest, "permissions", permissions, permissions, .max = 64,
 	      .flags = FIELD_OVERRIDE,
-	      .help = "What its instances may do beyond calling plugins they were given."),
+	      .help = "What its instances may do beyond calling every plugin: observe, admin; "
+		      "with call: NAME, which they may call."),
 };
 
 const struct field_table manifest_table =

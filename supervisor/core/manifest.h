@@ -2,8 +2,8 @@
  * plugin.yaml: what a plugin is and how it wants to be run.
  *
  * A manifest is immutable after parsing, owns all its text, and is read by any thread.  Every key
- * of the table in manifest.c is checked, also those whose effect is still to come; what asks for
- * behaviour that does not exist is refused as "not supported yet: …" (unsupported.c has the list).
+ * of the table in manifest.c is checked; what asks for behaviour that does not exist is refused as
+ * "not supported yet: …" (unsupported.c has the list).
  * Times in ms, memory in MB of 1,000,000 bytes where the name says so.
  *
  * Not checked here, because it needs I/O: that the program, the required programs,
@@ -74,9 +74,11 @@ struct manifest_provides {
 	struct field_strings exclusive;
 };
 
+/* What its instances may do beyond calling, see serve/permit.h. */
 struct manifest_permissions {
-	bool admin;
-	struct field_strings call; /* plugins that instances may call */
+	bool observe, admin;
+	bool restricts_calls;      /* they may call those below only */
+	struct field_strings call; /* plugins */
 };
 
 struct manifest_method {

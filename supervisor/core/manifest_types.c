@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "core/manifest.h"
-#include "core/suggest.h"
 
 /* ---- version ---- */
 
@@ -231,83 +230,6 @@ const struct field_type field_provides = {.name = "capabilities",
 					  .size = sizeof(struct manifest_provides),
 					  .decode = provides_decode,
 					  .expect = provides_expect};
-
-/* ---- permissions: [admin, call: name, call: [a, b]] ---- */
-
-static size_t
-count_calls(const struct yaml_node *list)
-{
-	size_t count = 0;
-
-	for (const struct yaml_node *item = list->first; item; item = item->next)
-		for (const struct yaml_node *pair = item->first; pair; pair = pair->next)
-			count += pair->kind == YAML_LIST ? pair->count : 1;
-	return count;
-}
-
-static void
-permission_error(struct field_ctx *ctx, const struct yaml_node *node)
-{
-	char found[YAML_FOUND_BYTES];
-
-	yaml_found(node, found);
-	field_error(ctx, node, "expected admin, or \"call: NAME\"; found %s%s", found,
-		    node->kind == YAML_SCALAR && suggest_distance(node->text, "admin") <= 2
-			    ? "; did you mean \"admin\"?"
-			    : "");
-}
-
-static void
-decode_call(struct field_ctx *ctx, const struct yaml_node *node, const char **call, size_t *count)
-{
-	const struct field name = {
-		.key = "call", .type = &field_name, .names = &field_plugin_names};
-
-	if (node->kind != YAML_LIST) {
-		field_name.decode(ctx, &name, node, &call[(*count)++]);
-		return;
-	}
-	for (const struct yaml_node *item = node->first; item; item = item->next)
-		field_name.decode(ctx, &name, item, &call[(*count)++]);
-}
-
-static void
-permissions_decode(struct field_ctx *ctx, const struct field *field, const struct yaml_node *node,
-		   void *dest)
-{
-	struct manifest_permissions permissions = {0};
-	const char **call;
-	size_t errors = ctx->diags->errors;
-
-	if (!field_want_list(ctx, field, node))
-		return;
-	call = field_alloc(ctx, node, count_calls(node), sizeof(*call));
-	if (!call)
-		return;
-	for (const struct yaml_node *item = node->first; item; item = item->next) {
-		if (item->kind == YAML_SCALAR && !strcmp(item->text, "admin"))
-			permissions.admin = true;
-		else if (item->kind == YAML_MAP && item->count == 1 && yaml_get(item, "call"))
-			decode_call(ctx, item->first, call, &permissions.call.count);
-		else
-			permission_error(ctx, item);
-	}
-	permissions.call.items = call;
-	if (ctx->diags->errors == errors)
-		*(struct manifest_permissions *)dest = permissions;
-}
-
-static void
-permissions_expect(const struct field *field, char buffer[FIELD_TEXT_BYTES])
-{
-	(void)field;
-	snprintf(buffer, FIELD_TEXT_BYTES, "a list of admin and \"call: NAME\"");
-}
-
-const struct field_type field_permissions = {.name = "list of permissions",
-					     .size = sizeof(struct manifest_permissions),
-					     .decode = permissions_decode,
-					     .expect = permissions_expect};
 
 /* ---- dates and addresses ---- */
 

@@ -9,7 +9,6 @@ extern const struct field_type field_priority;     /* int64_t */
 extern const struct field_type field_host;         /* struct manifest_host */
 extern const struct field_type field_requirements; /* struct manifest_requirements */
 extern const struct field_type field_provides;     /* struct manifest_provides */
-extern const struct field_type field_permissions;  /* struct manifest_permissions */
 extern const struct field_type field_date;         /* const char * */
 extern const struct field_type field_url;          /* const char * */
 

@@ -1,7 +1,6 @@
 #include "core/unsupported.h"
 
 const struct field_unsupported unsupported_in_manifest[] = {
-	{"permissions", NULL, "permissions of instances"},
 	{0},
 };
 

@@ -238,7 +238,7 @@ greet(struct client *client, const Plug__Envelope *env)
 		return;
 	}
 	if (hello->token.len) {
-		if (!doorman->config.ops->has_token(doorman->config.user, hello->token.data,
+		if (!doorman->config.ops->has_token(doorman->config.user, client, hello->token.data,
 						    hello->token.len)) {
 			client_refuse(client, PLUG_EDENIED,
 				      "the token is not that of a running instance");

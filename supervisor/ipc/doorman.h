@@ -33,6 +33,8 @@ struct client {
 	pid_t pid; /* of the peer when it connected; for logs only, never to be signalled */
 	enum client_role role;
 	char name[64];
+	char plugin[64];     /* of an instance: whose token it showed, by has_token */
+	uint32_t generation; /* likewise */
 
 	struct idmap ids;  /* the client's own ids in use -> the owner's object */
 	struct list owned; /* the same objects */
@@ -65,8 +67,8 @@ struct doorman_ops {
 	void (*on_sent)(void *user, const struct client_origin *origin);
 	/* The client is about to be freed: forget it. */
 	void (*on_gone)(void *user, struct client *client);
-	/* Is this the token of a live instance? */
-	bool (*has_token)(void *user, const uint8_t *token, size_t size);
+	/* Is this the token of a live instance?  Then it says in the client whose. */
+	bool (*has_token)(void *user, struct client *client, const uint8_t *token, size_t size);
 };
 
 struct doorman_limits {

@@ -19,6 +19,8 @@ save_client(struct client *client, struct state_out *out)
 	saved->pid = client->pid;
 	saved->is_instance = client->role == ROLE_INSTANCE;
 	saved->name = client->name;
+	saved->plugin = client->plugin;
+	saved->generation = client->generation;
 	saved->fd = state_out_fd(out, client->fd);
 	saved->greeted = client->greeted;
 	saved->hello_at_ns = state_timer_at(client->doorman->config.loop, &client->hello_timer);
@@ -82,6 +84,8 @@ restore_client(struct doorman *doorman, const Plugd__SavedClient *saved, struct 
 	client->pid = (pid_t)saved->pid;
 	client->role = saved->is_instance ? ROLE_INSTANCE : ROLE_ADMIN;
 	snprintf(client->name, sizeof(client->name), "%s", saved->name);
+	snprintf(client->plugin, sizeof(client->plugin), "%s", saved->plugin);
+	client->generation = saved->generation;
 	client->greeted = saved->greeted;
 	client->channel_violations = saved->channel_violations;
 	state_timer_set(doorman->config.loop, &client->hello_timer, saved->hello_at_ns);

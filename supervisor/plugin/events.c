@@ -38,9 +38,9 @@ events_fini(struct events *events)
 static enum log_level
 level_of(const char *kind)
 {
-	static const char *const troubles[] = {"crashed", "failed",    "quarantined", "hung",
-					       "killed",  "stuck",     "violation",   "violated",
-					       "lost",    "suspended", "traced",      "poison"};
+	static const char *const troubles[] = {
+		"crashed",  "failed", "quarantined", "hung",   "killed", "stuck", "violation",
+		"violated", "lost",   "suspended",   "traced", "poison", "denied"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(troubles); i++)
 		if (!strcmp(kind, troubles[i]))

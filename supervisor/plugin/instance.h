@@ -75,6 +75,8 @@ struct instance {
 	unsigned in_flight;
 	uint64_t turn;           /* of the plugin's calls, the number of the last one given to it */
 	uint64_t answers;        /* messages of replies that came from it */
+	uint64_t denied;         /* what it asked for as a client and may not */
+	unsigned denied_kinds;   /* of these, kinds that were told: permit.h */
 	struct accused *accused; /* its calls that were moved before its end; suspects.h */
 
 	/* serve/ keeps its channels, too */

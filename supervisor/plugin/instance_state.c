@@ -96,6 +96,8 @@ save_numbers(const struct instance *in, Plugd__SavedInstance *saved)
 	saved->takes_config = in->takes_config;
 	saved->config_asked = in->config_asked;
 	saved->config_accepted = in->config_accepted;
+	saved->denied = in->denied;
+	saved->denied_kinds = in->denied_kinds;
 }
 
 static Plugd__SavedHang *
@@ -203,6 +205,8 @@ restore_numbers(struct instance *in, const Plugd__SavedInstance *saved)
 	in->takes_config = saved->takes_config;
 	in->config_asked = saved->config_asked;
 	in->config_accepted = saved->config_accepted;
+	in->denied = saved->denied;
+	in->denied_kinds = saved->denied_kinds;
 }
 
 static void

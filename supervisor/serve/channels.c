@@ -11,6 +11,7 @@
 #include "os/memfd.h"
 #include "serve/answer.h"
 #include "serve/channels_private.h"
+#include "serve/permit.h"
 
 #define ANSWER_SECONDS 2.0
 #define DYING_MS       1000 /* from its socket's end to that of a process, at most */
@@ -450,10 +451,15 @@ channels_request(struct channels *channels, struct client *client, uint64_t id,
 		 const Plug__ChannelRequest *request)
 {
 	struct plugin *plugin = registry_find(channels->registry, plug_str(request->plugin));
+	char denied[PERMIT_TEXT_BYTES];
 	struct instance *in;
 
 	if (!id || ticket_find(client, id)) {
 		client_close(client, "CHANNEL_REQUEST with an id that is 0 or in use");
+		return;
+	}
+	if (!permit_call(channels->registry, client, plug_str(request->plugin), denied)) {
+		channels_refuse(client, id, PLUG_EDENIED, "%s", denied);
 		return;
 	}
 	if (!plugin) {

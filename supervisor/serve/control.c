@@ -2,6 +2,7 @@
 
 #include "serve/answer.h"
 #include "serve/control_private.h"
+#include "serve/permit.h"
 
 plug_err
 control_answer(struct client *client, uint64_t id, Plug__Response *response)
@@ -30,13 +31,14 @@ control_request(struct control *control, struct client *client, uint64_t id,
 		const Plug__Request *request)
 {
 	struct control_ctx ctx = {control, client, id};
+	char denied[PERMIT_TEXT_BYTES];
 
 	if (!id || ticket_find(client, id)) {
 		client_close(client, "REQUEST with an id that is 0 or in use");
 		return;
 	}
-	if (client->role != ROLE_ADMIN) {
-		answer_request(client, id, PLUG_EDENIED, "instances may call, not administer");
+	if (!permit_request(control->registry, client, request, denied)) {
+		answer_request(client, id, PLUG_EDENIED, denied);
 		return;
 	}
 	switch (request->body_case) {

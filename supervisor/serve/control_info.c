@@ -99,6 +99,26 @@ requirement_texts(const struct manifest *m, struct arena *arena, size_t *ret_cou
 	return texts;
 }
 
+static char **
+permission_texts(const struct manifest_permissions *granted, struct arena *arena, size_t *ret_count)
+{
+	char **texts = arena_array(arena, granted->call.count + 3, sizeof(*texts));
+	size_t count = 0;
+
+	if (!texts)
+		return NULL;
+	if (granted->observe)
+		texts[count++] = arena_printf(arena, "observe");
+	if (granted->admin)
+		texts[count++] = arena_printf(arena, "admin");
+	if (granted->restricts_calls && !granted->call.count)
+		texts[count++] = arena_printf(arena, "call: []");
+	for (size_t i = 0; i < granted->call.count; i++)
+		texts[count++] = arena_printf(arena, "call: %s", granted->call.items[i]);
+	*ret_count = arena->failed ? 0 : count;
+	return texts;
+}
+
 static bool requires(const struct plugin *plugin, const char *name)
 {
 	const struct manifest_requirements *plugins = &plugin->spec->manifest->requires.plugins;
@@ -158,6 +178,7 @@ fill_about(Plug__PluginInfo *info, const struct spec *spec, struct arena *arena)
 	info->n_conflicts = m->conflicts.count;
 	info->commands = command_names(m, arena, &info->n_commands);
 	info->requires = requirement_texts(m, arena, &info->n_requires);
+	info->permissions = permission_texts(&m->permissions, arena, &info->n_permissions);
 	info->path = (char *)spec->path;
 	info->exec = (char **)spec->argv;
 	info->n_exec = m->run.under.count + m->exec.count;

@@ -64,6 +64,7 @@ fill_process(Plug__InstanceStatus *message, const struct instance *in)
 	message->uptime_ms = clock_mono_ms() - in->spawned_ms;
 	message->in_flight = in->in_flight;
 	message->hung_calls = in->hang.overdue;
+	message->denied = in->denied;
 	message->limits = (char *)in->confine.text;
 	if (!in->exited && !proc_read(in->pid, &proc))
 		message->rss_bytes = proc.rss_bytes;

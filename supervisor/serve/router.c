@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "core/suggest.h"
 #include "serve/answer.h"
+#include "serve/permit.h"
 #include "serve/router_private.h"
 #include "serve/suspects.h"
 
@@ -383,10 +384,15 @@ void
 router_call(struct router *router, struct client *client, uint64_t id, const Plug__Call *call)
 {
 	struct plugin *plugin = registry_find(router->registry, plug_str(call->plugin));
+	char denied[PERMIT_TEXT_BYTES];
 	struct relay *relay;
 	plug_err err;
 
 	router->calls++;
+	if (!permit_call(router->registry, client, plug_str(call->plugin), denied)) {
+		answer_call(client, id, PLUG_EDENIED, denied);
+		return;
+	}
 	if (!plugin && call->again) {
 		answer_call(client, id, router_outcome(PLUG_ENOTFOUND, true),
 			    "its process died, and there is no such plugin any more");

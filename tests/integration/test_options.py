@@ -35,7 +35,7 @@ BAD = {
     "an unknown key": ("prority: high\n", 'did you mean "priority"'),
     "an anchor": ("description: &a x\n", "anchors"),
     "an alias": ("author: *a\n", "alias"),
-    "not supported yet": ("permissions: [admin]\n", "not supported yet"),
+    "a permission that is none": ("permissions: [root]\n", "expected observe, admin"),
     "probes": ("probe: { interval: 1s }\n", "method"),
     "out of range": ("priority: 1000\n", "0 to 999"),
     "a duration without a unit": ("run: { start_timeout: 5 parsecs }\n", "start_timeout"),

@@ -66,6 +66,16 @@ def test_case(tensors, case):
     settles(lambda: (stats(tensors)["seen_arenas"], stats(tensors)["strays"]), (0, 0))
 
 
+def test_one_that_its_permissions_do_not_name(tensors):
+    """A process of a plugin, with its token."""
+    tensors.actor("front", permissions=[{"call": "other"}])
+    tensors.ok("reread")
+    env = procs.environment(tensors.ready("front")["pid"])
+    out = run(tensors, "denied", {key: env[key] for key in ("PLUGD_SOCKET", "PLUG_CLIENT_TOKEN")})
+    assert out.count('front may not call "tensors"') == 2, out
+    assert stats(tensors)["buffers"] == 0
+
+
 def test_contents_go_and_come_and_the_library_copies_none(tensors):
     run(tensors, "round-trips", {"PLUG_SPIN_US": "0"})
     assert stats(tensors)["copies"] == 200  # those that the handler asked for

@@ -63,6 +63,8 @@ info_json(const Plug__PluginInfo *info)
 	json_object_set_new(json, "commands", strings_json(info->commands, info->n_commands));
 	json_object_set_new(json, "probe_method", out_json_text(plug_str(info->probe_method)));
 	json_object_set_new(json, "requires", strings_json(info->requires, info->n_requires));
+	json_object_set_new(json, "permissions",
+			    strings_json(info->permissions, info->n_permissions));
 	json_object_set_new(json, "required_by",
 			    strings_json(info->required_by, info->n_required_by));
 	json_object_set_new(json, "exec", strings_json(info->exec, info->n_exec));
@@ -178,6 +180,7 @@ show_info(const Plug__PluginInfo *info)
 	show_words("commands", info->commands, info->n_commands);
 	show_words("requires", info->requires, info->n_requires);
 	show_words("required by", info->required_by, info->n_required_by);
+	show_words("permissions", info->permissions, info->n_permissions);
 	out_field("priority", "%u", info->priority);
 	show_text("manifest", info->path);
 	show_words("exec", info->exec, info->n_exec);

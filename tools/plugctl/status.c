@@ -106,6 +106,16 @@ limits_of(const Plug__PluginStatus *status)
 	return newest ? plug_str(newest->limits) : "";
 }
 
+static uint64_t
+denied_of(const Plug__PluginStatus *status)
+{
+	uint64_t denied = 0;
+
+	for (size_t i = 0; i < status->n_instances; i++)
+		denied += status->instances[i]->denied;
+	return denied;
+}
+
 static void
 show_plugin(const Plug__PluginStatus *status)
 {
@@ -129,6 +139,9 @@ show_plugin(const Plug__PluginStatus *status)
 		show_process(line);
 	if (*limits_of(status))
 		out_field("limits", "%s", limits_of(status));
+	if (denied_of(status))
+		out_field("denied", "%" PRIu64 " requests of its processes; see plugctl events",
+			  denied_of(status));
 	out_field("restarts",
 		  "%" PRIu64 " (restart: %s; %u of %u failures without a stable minute)",
 		  line->restarts, plug_str(status->restart_policy), status->failures,
@@ -173,6 +186,7 @@ instance_json(const Plug__InstanceStatus *instance)
 	json_object_set_new(json, "in_flight", number_json(instance->in_flight));
 	json_object_set_new(json, "limits", out_json_text(plug_str(instance->limits)));
 	json_object_set_new(json, "hung_calls", json_integer(instance->hung_calls));
+	json_object_set_new(json, "denied", number_json(instance->denied));
 	json_object_set_new(json, "why", out_json_text(plug_str(instance->why)));
 	json_object_set_new(json, "next", out_json_text(plug_str(instance->next)));
 	json_object_set_new(json, "failures", json_integer(instance->failures));

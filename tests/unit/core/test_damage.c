@@ -221,13 +221,15 @@ bad_number(struct damage *d)
 }
 
 static void
-not_yet(struct damage *d)
+bad_permission(struct damage *d)
 {
 	static const char *const lines[] = {
-		"permissions: [call: b]\n",
-		"permissions: [admin]\n",
+		"permissions: [call: B]\n",
+		"permissions: [root]\n",
+		"permissions: [admin, call: b]\n",
+		"permissions: [call: [b, b]]\n",
 	};
-	const char *line = lines[pick(d, 2)];
+	const char *line = lines[pick(d, 4)];
 
 	splice(d, line_start(d, pick(d, 9)), 0, line, strlen(line));
 }
@@ -248,7 +250,7 @@ static const struct {
 	{"tab_indent", tab_indent},
 	{"second_document", second_document},
 	{"bad_number", bad_number},
-	{"not_yet", not_yet},
+	{"bad_permission", bad_permission},
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

@@ -92,9 +92,9 @@ test_bad_override(void **state)
 	static const struct {
 		const char *plugd_yaml, *line;
 	} cases[] = {
-		{"plugins: { echo: { permissions: [admin] } }",
-		 "plugd.yaml:1:33: error: not supported yet: plugins.echo.permissions "
-		 "(permissions of instances)"},
+		{"plugins: { echo: { permissions: [admn] } }",
+		 "plugd.yaml:1:34: error: plugins.echo.permissions: expected observe, admin, or "
+		 "\"call: NAME\"; found \"admn\"; did you mean \"admin\"?"},
 		{"plugins: { echo: { plugin: other } }",
 		 "plugd.yaml:1:20: error: plugins.echo: \"plugin\" belongs to the plugin's "
 		 "manifest"},

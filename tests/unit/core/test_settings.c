@@ -170,8 +170,6 @@ static const struct {
 	{"metrics: true",
 	 "plugd.yaml:1:10: error: not supported yet: metrics (a metrics endpoint): "
 	 "found \"true\"; expected false, or that it is left out"},
-	{"plugins: { echo: { permissions: [admin] } }",
-	 "not supported yet: plugins.echo.permissions"},
 };
 
 static void

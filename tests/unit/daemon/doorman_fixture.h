@@ -70,9 +70,11 @@ on_gone(void *user, struct client *client)
 }
 
 FIXTURE bool
-has_token(void *user, const uint8_t *bytes, size_t size)
+has_token(void *user, struct client *client, const uint8_t *bytes, size_t size)
 {
 	(void)user;
+	snprintf(client->plugin, sizeof(client->plugin), "echo");
+	client->generation = 7;
 	return size == sizeof(token) && !memcmp(bytes, token, size);
 }
 

@@ -73,6 +73,23 @@ test_a_client_goes_on(void **state)
 }
 
 static void
+test_whose_instance_it_is(void **state)
+{
+	int fd = wire_dial(SOCK_SEQPACKET);
+
+	(void)state;
+	say_hello(fd, PLUG_PROTOCOL_MIN, PLUG_PROTOCOL_MAX, token, sizeof(token));
+	expect_welcome(fd, "instance");
+	say_message(fd);
+	wire_run_until(has_message, NULL);
+	move();
+	assert_int_equal(t.last->role, ROLE_INSTANCE);
+	assert_string_equal(t.last->plugin, "echo");
+	assert_int_equal(t.last->generation, 7);
+	close(fd);
+}
+
+static void
 test_one_that_has_not_said_who_it_is(void **state)
 {
 	int fd = wire_dial(SOCK_SEQPACKET);
@@ -169,6 +186,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_nobody),
 		TEST(test_a_client_goes_on),
+		TEST(test_whose_instance_it_is),
 		TEST(test_one_that_has_not_said_who_it_is),
 		TEST(test_what_waits_in_its_queue),
 	};
