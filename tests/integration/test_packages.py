@@ -86,6 +86,22 @@ def test_a_reload_keeps_the_old_process(site):
     assert site.call("actor", "echo", {}) == {}
 
 
+def test_a_search_finds_them_gone(site):
+    """What runs goes on, and the next search that finds them forgets about it."""
+    folder = needs(site, "numpy >=1.26")
+    provide(folder, "numpy-2.0")
+    site.start()
+    pid = site.ready()["pid"]
+    remove(folder, "numpy-2.0")
+    site.ok("reread")
+    assert "found no numpy" in bad(site) and "in force" in bad(site)
+    assert site.status("actor")["pid"] == pid and site.call("actor", "echo", {}) == {}
+    provide(folder, "numpy-2.0")
+    site.ok("reread")
+    assert site.ok("list")["bad"] == []
+    assert site.status("actor")["pid"] == pid
+
+
 def test_a_death_finds_them_gone(site):
     folder = needs(site, "numpy >=1.26")
     provide(folder, "numpy-2.0")
