@@ -5,6 +5,8 @@ import json
 import random
 import re
 
+import pytest
+
 from plugtest import build
 
 SEED = 20250131
@@ -29,6 +31,8 @@ priority: high
 provides: [text-{name}]
 requires:
   host: ">=0.1"
+  packages: ["numpy >=1.26,<3"]
+permissions: [observe, call: other]
 config:
   device: {{ type: enum, values: [auto, cpu, cuda], default: auto }}
   size: {{ type: int, min: 1, max: 1024, default: 32 }}
@@ -39,8 +43,13 @@ run:
   restart: on-failure
   backoff: {{ min: 100ms, max: 30s }}
   start_timeout: 60s
-  env: {{ OMP_NUM_THREADS: "2" }}
+  env: {{ OMP_NUM_THREADS: "2", PYTHONPATH: ../../lib }}
 """
+
+
+@pytest.fixture(autouse=True)
+def packages(site):
+    (site.root / "lib" / "numpy-2.0.dist-info").mkdir(parents=True)
 
 
 SETTINGS_TEXT = """log:
@@ -59,7 +68,8 @@ plugins:
 
 RANGES = [("1024, def", "0, def"), ("priority: high", "priority: 1000"), ("start_timeout: 60s", "start_timeout: 2d"),
           ("min: 100ms", "min: 1h1m"), ("plugins: 1000", "plugins: 5000"), ("16MiB", "2GiB"), ("priority: 10", "priority: -1"),
-          ("call_timeout: 60s", "call_timeout: 8d"), ("1.2.0\ntype", "1.2\ntype"), ("start_timeout: 5m", "start_timeout: soon")]
+          ("call_timeout: 60s", "call_timeout: 8d"), (">=1.26,<3", "=>1.26"), ("<3", "<2"), ("call: other", "call: Other"),
+          ("1.2.0\ntype", "1.2\ntype"), ("start_timeout: 5m", "start_timeout: soon")]
 
 
 def lines_with_keys(text):
