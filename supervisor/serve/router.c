@@ -390,7 +390,7 @@ router_call(struct router *router, struct client *client, uint64_t id, const Plu
 
 	router->calls++;
 	if (!permit_call(router->registry, client, plug_str(call->plugin), denied)) {
-		answer_call(client, id, PLUG_EDENIED, denied);
+		answer_call(client, id, call->again ? PLUG_EGONE : PLUG_EDENIED, denied);
 		return;
 	}
 	if (!plugin && call->again) {

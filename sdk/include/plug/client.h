@@ -86,7 +86,8 @@ struct plug_payload {
 enum plug_request_flags {
 	/* Over a channel or not at all, as a request with tensors is: its reply has tensors.  Waits
 	 * for a channel to be opened, also while the plugin is restarted; where there can be none
-	 * the call ends with PLUG_EUNAVAILABLE before it was started. */
+	 * the call ends with PLUG_EUNAVAILABLE before it was started, and with PLUG_EDENIED where
+	 * plugd permits none. */
 	PLUG_REQUEST_CHANNEL = 1 << 0
 };
 
