@@ -192,11 +192,3 @@ proc_oom_kills(void)
 	at = strstr(text, "\noom_kill ");
 	return at ? strtoull(at + strlen("\noom_kill "), NULL, 10) : 0;
 }
-
-uint64_t
-proc_self_rss_bytes(void)
-{
-	struct proc_info info;
-
-	return proc_read(getpid(), &info) ? 0 : info.rss_bytes;
-}

@@ -49,7 +49,4 @@ uint64_t proc_available_bytes(void);
  * known. */
 uint64_t proc_oom_kills(void);
 
-/* Resident bytes of the caller; 0 if not known. */
-uint64_t proc_self_rss_bytes(void);
-
 #endif

@@ -48,6 +48,7 @@ struct plugin {
 	unsigned handling;     /* an event is on its way through the slots: nothing is settled */
 	uint32_t last_generation;
 	uint64_t restarts, crashes_seen;
+	uint64_t cpu_ended_ms;   /* processor time of the processes that have ended */
 	uint64_t last_start_ms;  /* spawn to READY of the last generation that became ready */
 	bool start_wanted;       /* waits for what it requires */
 	uint64_t wanted_ns;      /* since then, with what it requires; CLOCK_MONOTONIC; else 0 */

@@ -72,6 +72,7 @@ plugin_save(struct plugin *plugin, struct plugins_out *po)
 	saved->restarts = plugin->restarts;
 	saved->crashes_seen = plugin->crashes_seen;
 	saved->last_start_ms = plugin->last_start_ms;
+	saved->cpu_ended_ms = plugin->cpu_ended_ms;
 	saved->start_wanted = plugin->start_wanted;
 	saved->wanted_ns = plugin->wanted_ns;
 	saved->acted_ns = plugin->acted_ns;
@@ -108,6 +109,7 @@ restore_numbers(struct plugin *plugin, const Plugd__SavedPlugin *saved, struct s
 	plugin->restarts = saved->restarts;
 	plugin->crashes_seen = saved->crashes_seen;
 	plugin->last_start_ms = saved->last_start_ms;
+	plugin->cpu_ended_ms = saved->cpu_ended_ms;
 	plugin->start_wanted = saved->start_wanted;
 	plugin->wanted_ns = saved->wanted_ns;
 	plugin->acted_ns = saved->acted_ns;

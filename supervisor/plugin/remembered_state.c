@@ -201,6 +201,7 @@ save_method(struct stats_method *method, struct state_out *out)
 	saved->cancelled = method->cancelled;
 	saved->gone = method->gone;
 	saved->max_us = method->max_us;
+	saved->sum_us = method->sum_us;
 	saved->n_buckets = STATS_BUCKETS;
 	saved->buckets = method->buckets;
 	return saved;
@@ -233,6 +234,7 @@ restore_method(struct stats_method *method, const Plugd__SavedMethodStats *saved
 	method->cancelled = saved->cancelled;
 	method->gone = saved->gone;
 	method->max_us = saved->max_us;
+	method->sum_us = saved->sum_us;
 	for (size_t i = 0; i < saved->n_buckets && i < STATS_BUCKETS; i++)
 		method->buckets[i] = saved->buckets[i];
 }

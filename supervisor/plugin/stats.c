@@ -77,6 +77,7 @@ count_in_method(struct stats_method *method, plug_err outcome, uint64_t took_us)
 	method->errors += outcome != PLUG_OK;
 	if (took_us > method->max_us)
 		method->max_us = took_us;
+	method->sum_us += took_us;
 	method->buckets[bucket_of(took_us)]++;
 }
 
@@ -113,4 +114,29 @@ stats_quantile_us(const struct stats_method *method, double q)
 		}
 	}
 	return method->max_us; /* the last bucket has no end */
+}
+
+static unsigned
+doubling_of(unsigned bucket)
+{
+	if (bucket < 4)
+		return bucket < 3 ? bucket : 2;
+	return bucket / 4 + 2;
+}
+
+_Static_assert((STATS_BUCKETS - 1) / 4 + 2 == STATS_DOUBLINGS - 1,
+	       "the last bucket is in the last");
+
+size_t
+stats_doublings(const struct stats_method *method, uint64_t ret[STATS_DOUBLINGS])
+{
+	size_t count = 0;
+
+	memset(ret, 0, STATS_DOUBLINGS * sizeof(*ret));
+	for (unsigned i = 0; i < STATS_BUCKETS; i++) {
+		ret[doubling_of(i)] += method->buckets[i];
+		if (method->buckets[i])
+			count = doubling_of(i) + 1;
+	}
+	return count;
 }

@@ -12,12 +12,13 @@
  * Logarithmic buckets, four to a doubling, from 1 µs to about 70 minutes: a quantile is right
  * within 19 %.
  */
-#define STATS_BUCKETS 128
+#define STATS_BUCKETS   128
+#define STATS_DOUBLINGS 34
 
 struct stats_method {
 	char name[64];
 	uint64_t calls, ok, errors, timeouts, cancelled, gone;
-	uint64_t max_us;
+	uint64_t max_us, sum_us;
 	uint32_t buckets[STATS_BUCKETS];
 };
 
@@ -41,5 +42,9 @@ uint64_t stats_quantile_us(const struct stats_method *method, double q);
 
 /* Where a bucket ends: what is in it took less. */
 uint64_t stats_bucket_end_us(unsigned bucket);
+
+/* The calls that took less than 2^i µs, and not less than half of that; the last one has all longer
+ * ones.  Returns how many there are without the zeros at the end. */
+size_t stats_doublings(const struct stats_method *method, uint64_t ret[STATS_DOUBLINGS]);
 
 #endif

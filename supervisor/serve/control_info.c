@@ -212,7 +212,8 @@ control_info(const struct control_ctx *ctx, const Plug__InfoRequest *request)
 /* ---- stats ---- */
 
 static void
-fill_method_stats(Plug__MethodStats *message, const struct stats_method *method)
+fill_method_stats(Plug__MethodStats *message, const struct stats_method *method,
+		  struct arena *arena)
 {
 	plug__method_stats__init(message);
 	message->method = (char *)method->name;
@@ -226,6 +227,10 @@ fill_method_stats(Plug__MethodStats *message, const struct stats_method *method)
 	message->p90_us = stats_quantile_us(method, 0.9);
 	message->p99_us = stats_quantile_us(method, 0.99);
 	message->max_us = method->max_us;
+	message->sum_us = method->sum_us;
+	message->took = arena_array(arena, STATS_DOUBLINGS, sizeof(*message->took));
+	if (message->took)
+		message->n_took = stats_doublings(method, message->took);
 }
 
 static void
@@ -236,7 +241,6 @@ fill_process_stats(Plug__PluginStats *message, const struct plugin *plugin)
 
 	if (!in)
 		return;
-	message->in_flight = in->in_flight;
 	message->session_resumes = in->resumes;
 	if (!in->exited && !proc_read(in->pid, &proc)) {
 		message->rss_bytes = proc.rss_bytes;
@@ -274,7 +278,7 @@ fill_stats(Plug__PluginStats *message, const struct plugin *plugin, struct arena
 		return;
 	message->methods = pointers;
 	for (size_t i = 0; i < stats->method_count; i++) {
-		fill_method_stats(&items[i], stats->methods[i]);
+		fill_method_stats(&items[i], stats->methods[i], arena);
 		pointers[message->n_methods++] = &items[i];
 	}
 }

@@ -157,13 +157,17 @@ static void
 fill_daemon(const struct control_ctx *ctx, Plug__DaemonStatus *status)
 {
 	const struct registry *registry = ctx->control->registry;
+	struct proc_info proc;
 
 	status->pid = getpid();
 	status->plugins = (uint32_t)registry->count;
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node)
 		status->running += !list_empty(&plugin->instances);
 	status->clients = doorman_client_count(ctx->client->doorman);
-	status->rss_bytes = proc_self_rss_bytes();
+	if (!proc_read(getpid(), &proc)) {
+		status->rss_bytes = proc.rss_bytes;
+		status->cpu_ms = proc.cpu_ms;
+	}
 	status->calls = ctx->control->router->calls;
 	ctx->control->daemon.describe(ctx->control->daemon.user, status);
 }

@@ -1,4 +1,4 @@
-/* What is measured of all processes of a plugin together, for plugctl top. */
+/* What is measured of all processes of a plugin together, for plugctl top and metrics. */
 #include "os/proc.h"
 #include "serve/control_private.h"
 
@@ -51,12 +51,14 @@ fill_processes(Plug__PluginStats *message, const struct plugin *plugin)
 	struct proc_info proc;
 
 	LIST_FOREACH (in, &plugin->instances, struct instance, node) {
+		message->in_flight += in->in_flight;
 		if (in->exited || proc_read(in->pid, &proc))
 			continue;
 		message->cpu_all_ms += proc.cpu_ms;
 		message->rss_all_bytes += proc.rss_bytes;
 		message->processes++;
 	}
+	message->cpu_total_ms = plugin->cpu_ended_ms + message->cpu_all_ms;
 }
 
 void

@@ -176,7 +176,7 @@ def test_stats_have_their_keys(actor):
     assert set(stats["data_plane"]) == {"offered", "channels", "opened", "violations", "calls", "ok", "errors",
                                         "cancelled", "tensor_faults", "in_flight", "p50_ns", "p90_ns", "p99_ns"}
     assert set(stats["methods"][0]) == {"method", "calls", "ok", "errors", "timeouts", "cancelled", "gone", "p50_us",
-                                        "p90_us", "p99_us", "max_us"}
+                                        "p90_us", "p99_us", "max_us", "sum_us", "took"}
 
 
 def test_an_error_is_a_document_too(actor):

@@ -42,10 +42,16 @@ method_json(const Plug__MethodStats *method)
 		{"cancelled", method->cancelled}, {"gone", method->gone},
 		{"p50_us", method->p50_us},       {"p90_us", method->p90_us},
 		{"p99_us", method->p99_us},       {"max_us", method->max_us},
+		{"sum_us", method->sum_us},
 	};
 	json_t *json = json_pack("{s:o}", "method", out_json_text(plug_str(method->method)));
 
+	json_t *took = json_array();
+
 	set_numbers(json, numbers, sizeof(numbers) / sizeof(*numbers));
+	for (size_t i = 0; i < method->n_took; i++)
+		json_array_append_new(took, number_json(method->took[i]));
+	json_object_set_new(json, "took", took);
 	return json;
 }
 
@@ -82,6 +88,7 @@ stats_json(const Plug__PluginStats *stats)
 		{"cpu_all_ms", stats->cpu_all_ms},
 		{"rss_all_bytes", stats->rss_all_bytes},
 		{"processes", stats->processes},
+		{"cpu_total_ms", stats->cpu_total_ms},
 	};
 	json_t *json = json_pack("{s:o}", "name", out_json_text(plug_str(stats->name)));
 	json_t *methods = json_array();

@@ -292,6 +292,7 @@ daemon_status_json(const Plug__DaemonStatus *status)
 	json_object_set_new(json, "guardian_pid", json_integer(status->guardian_pid));
 	json_object_set_new(json, "uptime_ms", number_json(status->uptime_ms));
 	json_object_set_new(json, "rss_bytes", number_json(status->rss_bytes));
+	json_object_set_new(json, "cpu_ms", number_json(status->cpu_ms));
 	json_object_set_new(json, "upgrades", json_integer(status->upgrades));
 	json_object_set_new(json, "upgraded_ms_ago", number_json(status->upgraded_ms_ago));
 	json_object_set_new(json, "runtime_dir", out_json_text(plug_str(status->runtime_dir)));

@@ -27,6 +27,7 @@
 	X(poison)    \
 	X(info)      \
 	X(stats)     \
+	X(metrics)   \
 	X(models)    \
 	X(size)      \
 	X(top)       \

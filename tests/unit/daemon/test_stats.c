@@ -103,6 +103,35 @@ test_latencies_beyond_the_buckets(void **state)
 	stats_fini(&stats);
 }
 
+/* What a histogram with doubling bounds is made of. */
+static void
+test_doublings(void **state)
+{
+	static const uint64_t around[] = {0, 1, 2, 3, 4, 7, 8, 15, 63, 64, 127, 128, 1000000};
+	uint64_t doublings[STATS_DOUBLINGS];
+	struct stats stats = {0};
+	uint64_t sum = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(around) / sizeof(*around); i++) {
+		stats_count(&stats, "m", PLUG_OK, around[i], NULL);
+		sum += around[i];
+	}
+	assert_int_equal(stats_doublings(stats.methods[0], doublings), 21);
+	assert_int_equal(stats.methods[0]->sum_us, sum);
+	for (unsigned i = 0; i < STATS_DOUBLINGS; i++) {
+		uint64_t end = 1ull << i, expected = 0;
+
+		for (size_t k = 0; k < sizeof(around) / sizeof(*around); k++)
+			expected += around[k] < end && around[k] >= end / 2;
+		assert_int_equal(doublings[i], expected);
+	}
+	stats_count(&stats, "m", PLUG_OK, 1ull << 40, NULL);
+	assert_int_equal(stats_doublings(stats.methods[0], doublings), STATS_DOUBLINGS);
+	assert_int_equal(doublings[STATS_DOUBLINGS - 1], 1);
+	stats_fini(&stats);
+}
+
 static void
 test_no_calls_have_no_latency(void **state)
 {
@@ -278,6 +307,7 @@ main(void)
 		cmocka_unit_test(test_quantiles_of_known_distributions),
 		cmocka_unit_test(test_bucket_edges),
 		cmocka_unit_test(test_latencies_beyond_the_buckets),
+		cmocka_unit_test(test_doublings),
 		cmocka_unit_test(test_no_calls_have_no_latency),
 		cmocka_unit_test(test_outcomes_are_counted),
 		cmocka_unit_test(test_the_last_error_is_kept),
