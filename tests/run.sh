@@ -22,7 +22,7 @@ set -u
 
 PACKAGES="gcc g++ libc6-dev cmake make ninja-build pkg-config git
 	libnng-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libev-dev libfyaml-dev libsodium-dev libjansson-dev
-	libopenblas-dev libutf8proc-dev libpng-dev libncurses-dev libarchive-dev libcmocka-dev
+	libopenblas-dev libutf8proc-dev libpng-dev libncurses-dev libarchive-dev libmicrohttpd-dev libcmocka-dev
 	clang libclang-rt-dev clang-format man-db spin gdb valgrind tmux graphviz minisign zstd
 	python3 python3-venv python3-pytest python3-pytest-xdist python3-protobuf"
 PYTHON=/usr/bin/python3 # the distribution's: another one that comes first in PATH has not its packages

@@ -8,7 +8,8 @@
 set -eu
 
 PACKAGES="gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libnng-dev libev-dev \
-libfyaml-dev libsodium-dev libjansson-dev libopenblas-dev libutf8proc-dev libncurses-dev libarchive-dev"
+libfyaml-dev libsodium-dev libjansson-dev libopenblas-dev libutf8proc-dev libncurses-dev libarchive-dev \
+libmicrohttpd-dev"
 START_TRIES=50 # of 0.2 s
 PROMPT="The whole family"
 
