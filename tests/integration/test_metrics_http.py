@@ -27,10 +27,10 @@ def give_plugin(site):
     (site.plugins / "metrics").symlink_to(FOLDER)
 
 
-def start(site, **config):
+def start(site, run=None, **config):
     """Started as plugd.yaml says, on a port that is free."""
     give_plugin(site)
-    site.configure({"plugins": {"metrics": {"run": {"autostart": True},
+    site.configure({"plugins": {"metrics": {"run": {"autostart": True, **(run or {})},
                                             "config": {"listen": "127.0.0.1:0", **config}}}})
     site.start()
     site.ready("metrics")
@@ -212,7 +212,8 @@ def test_plugctl_speaks_to_this_plugd(site):
 
 def test_a_stop_does_not_wait_for_plugctl(site):
     note = site.root / "pid"
-    start(site, plugctl=script(site, f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 3600"), timeout="60s")
+    start(site, plugctl=script(site, f"echo $$ > {note}.new; mv {note}.new {note}; exec sleep 3600"), timeout="60s",
+          run={"stop_timeout": "10m"})
     address = url(site)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         asked = pool.submit(get, address)
@@ -220,7 +221,7 @@ def test_a_stop_does_not_wait_for_plugctl(site):
             assert not asked.done()
             time.sleep(0.01)
         with procs.Watched(int(note.read_text())) as plugctl:
-            site.ok("stop", "metrics")
+            site.ok("stop", "--no-wait", "metrics")
             assert plugctl.gone(build.seconds(10))
         with pytest.raises(ConnectionError):
             asked.result()
