@@ -405,6 +405,7 @@ daemon_run(const struct options *options, struct settings *settings,
 		   "plugd %s in %s, plugins: %zu; contained by %s", upgrade_identity.version,
 		   d->rundir.path, d->registry.count, d->containment);
 	daemon_autostart(d);
+	daemon_check_metrics(d);
 	return run(d);
 }
 

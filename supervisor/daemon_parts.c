@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config_metrics.h"
 #include "daemon_private.h"
 #include "serve/change.h"
 #include "serve/probe.h"
@@ -313,6 +314,17 @@ log_warning(void *context, const char *line)
 }
 
 void
+daemon_check_metrics(struct daemon *d)
+{
+	struct diags diags;
+
+	diags_init(&diags);
+	config_check_metrics(d->settings, registry_find(&d->registry, METRICS_PLUGIN), &diags);
+	diags_each(&diags, log_warning, NULL);
+	diags_fini(&diags);
+}
+
+void
 daemon_reread(void *user)
 {
 	struct daemon *d = user;
@@ -338,6 +350,7 @@ daemon_reread(void *user)
 				d,
 				"out of memory while looking for plugins; those known before stay");
 		daemon_autostart(d);
+		daemon_check_metrics(d);
 		events_add(&d->host.events, NULL, "config", 0, 0, "re-read; %zu plugins",
 			   d->registry.count);
 	} else {

@@ -70,6 +70,9 @@ void daemon_take_over(struct daemon *d, struct state_in *in, struct handover *ha
 
 /* control_daemon; `user` is the daemon. */
 void daemon_reread(void *user);
+
+/* Say so in the log if metrics are wanted and no plugin serves them. */
+void daemon_check_metrics(struct daemon *d);
 void daemon_describe(void *user, Plug__DaemonStatus *status);
 const struct field_entries *daemon_models(void *user);
 void daemon_upgrade(void *user, struct client *client, uint64_t id, const char *binary);

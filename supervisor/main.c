@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "config.h"
+#include "config_metrics.h"
 #include "core/excerpt.h"
 #include "core/lifecycle.h"
 #include "daemon.h"
@@ -187,6 +188,20 @@ open_state_dir(const struct options *options, const struct settings *settings)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+static void
+check_metrics(const struct settings *settings, struct spec *const *specs, size_t count)
+{
+	struct diags diags;
+	bool found = false;
+
+	for (size_t i = 0; i < count; i++)
+		found = found || !strcmp(specs[i]->name, METRICS_PLUGIN);
+	diags_init(&diags);
+	config_check_metrics(settings, found, &diags);
+	diags_each(&diags, print_line, NULL);
+	diags_fini(&diags);
+}
+
 static int
 check(const struct options *options, const struct settings *settings)
 {
@@ -203,6 +218,7 @@ check(const struct options *options, const struct settings *settings)
 	}
 	count = registry_check(specs, count, (size_t)settings->limits.plugins, NULL, &bad);
 	bad_count = print_bad(&bad);
+	check_metrics(settings, specs, count);
 	printf("%zu plugins are valid, %zu are not\n", count, bad_count);
 	for (size_t i = 0; i < count; i++)
 		spec_free(specs[i]);

@@ -203,36 +203,6 @@ unknown_key(struct field_ctx *ctx, const struct field_table *table, const struct
 		   suggest.best ? suggest.best : expected, suggest.best ? "\"?" : "");
 }
 
-static bool
-is_allowed_already(const struct field_unsupported *row, const struct yaml_node *node)
-{
-	if (node->kind == YAML_SCALAR)
-		return row->only && !strcmp(node->text, row->only);
-	return node->count == 0;
-}
-
-/* Understood, and refused: a value must never be accepted and then not followed. */
-static void
-refuse_unsupported(struct field_ctx *ctx, const struct yaml_node *node)
-{
-	const char *path = ctx->path + ctx->root_length;
-	const struct field_unsupported *row = ctx->unsupported;
-	char found[YAML_FOUND_BYTES];
-	struct diag_pos pos = field_pos(ctx, node);
-
-	path += *path == '.';
-	while (row && row->path && strcmp(row->path, path))
-		row++;
-	if (!row || !row->path || is_allowed_already(row, node))
-		return;
-	yaml_found(node, found);
-	ctx->not_yet++;
-	diag_error(ctx->diags, &pos,
-		   "not supported yet: %s (%s): found %s; expected %s%sthat it is left out",
-		   ctx->path, row->what, found, row->only ? row->only : "",
-		   row->only ? ", or " : "");
-}
-
 static void
 note_origin(struct field_ctx *ctx, const struct field *field, const struct yaml_node *node)
 {
@@ -261,8 +231,6 @@ field_decode(struct field_ctx *ctx, const struct field *field, const struct yaml
 	size_t errors = ctx->diags->errors;
 
 	field->type->decode(ctx, field, node, dest);
-	if (ctx->diags->errors == errors)
-		refuse_unsupported(ctx, node);
 	if (ctx->diags->errors == errors)
 		note_origin(ctx, field, node);
 }
@@ -313,7 +281,7 @@ fields_decode(struct field_ctx *ctx, const struct field_table *table, const stru
 	      void *dest)
 {
 	char found[YAML_FOUND_BYTES];
-	size_t others = ctx->diags->errors - ctx->not_yet;
+	size_t others = ctx->diags->errors;
 
 	if (node->kind != YAML_MAP && node->kind != YAML_NULL) {
 		yaml_found(node, found);
@@ -323,7 +291,7 @@ fields_decode(struct field_ctx *ctx, const struct field_table *table, const stru
 	for (const struct yaml_node *child = node->first; child; child = child->next)
 		decode_key(ctx, table, child, dest);
 	check_required(ctx, table, node);
-	if (table->check && ctx->diags->errors - ctx->not_yet == others)
+	if (table->check && ctx->diags->errors == others)
 		table->check(ctx, node, dest);
 }
 

@@ -92,25 +92,16 @@ struct field_origin {
 	const struct field_origin *next;
 };
 
-/* What a later version will do: these paths are understood and refused. */
-struct field_unsupported {
-	const char *path; /* "run.instances" */
-	const char *only; /* the one value that is fine; NULL: only an empty one is */
-	const char *what; /* "more than one instance of a plugin" */
-};
-
 struct field_ctx {
 	struct arena *arena;
 	struct diags *diags;
 	const char *file;     /* of the nodes, for messages; copied where it is kept */
 	const char *base_dir; /* relative paths are completed with it; NULL: left alone */
-	const struct field_unsupported *unsupported; /* ends with a NULL path; NULL: none */
-	bool overriding; /* only FIELD_OVERRIDE rows; nothing is required */
-	bool shape_only; /* overriding something that is not known yet: names are free */
+	bool overriding;      /* only FIELD_OVERRIDE rows; nothing is required */
+	bool shape_only;      /* overriding something that is not known yet: names are free */
 	const struct field_origin **origins; /* where to add; NULL: nobody asks */
 	char path[FIELD_PATH_BYTES];         /* of the value in hand, for messages */
 	size_t path_length;
-	size_t not_yet;      /* errors so far that said "not supported yet" */
 	size_t root_length;  /* the part of `path` before the table's own root */
 	const char *implied; /* a required key that may be left out all the same; NULL: none is */
 };

@@ -8,7 +8,6 @@
 #include "core/manifest_packages.h"
 #include "core/manifest_permissions.h"
 #include "core/manifest_types.h"
-#include "core/unsupported.h"
 
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS  (24 * HOUR_MS)
@@ -342,7 +341,6 @@ manifest_ctx(struct manifest *m, const char *file, struct diags *diags)
 				  .diags = diags,
 				  .file = file,
 				  .base_dir = m->dir,
-				  .unsupported = unsupported_in_manifest,
 				  .origins = &m->origins};
 }
 

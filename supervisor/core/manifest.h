@@ -2,8 +2,7 @@
  * plugin.yaml: what a plugin is and how it wants to be run.
  *
  * A manifest is immutable after parsing, owns all its text, and is read by any thread.  Every key
- * of the table in manifest.c is checked; what asks for behaviour that does not exist is refused as
- * "not supported yet: …" (unsupported.c has the list).
+ * of the table in manifest.c is checked.
  * Times in ms, memory in MB of 1,000,000 bytes where the name says so.
  *
  * Not checked here, because it needs I/O: that the program, the required programs,
@@ -206,7 +205,7 @@ struct manifest *manifest_parse(const struct manifest_input *input, struct diags
 void manifest_free(struct manifest *manifest);
 
 /*
- * Check an override without its plugin: keys, types, ranges and what is not supported yet; config
+ * Check an override without its plugin: keys, types and ranges; config
  * keys and methods are checked when the manifest is known.  True when nothing was wrong.
  */
 bool manifest_check_override(const struct manifest_override *override, struct diags *diags);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "core/unsupported.h"
 
 #define ARENA_BYTES ((size_t)8 * 1024 * 1024) /* the tree and what is made of it */
 #define KIB         INT64_C(1024)
@@ -222,8 +221,11 @@ static const struct field settings_fields[] = {
 	      .help = "Run plugins, too, whose folder, manifest, program or file among its "
 		      "arguments everybody may write to.  One whose manifest is wrong is never "
 		      "run."),
-	FIELD(struct settings, "metrics", metrics, bool, .fallback = "false",
-	      .help = "Serve metrics."),
+	FIELD(struct settings, "metrics", metrics, metrics, .fallback = "false",
+	      .help = "Serve metrics for Prometheus: start the plugin metrics together with plugd, "
+		      "and with an address have it listen there (of IPv6 in quotes: a [ begins a "
+		      "list).  Nobody who connects is asked who he is.  What plugins: says of the "
+		      "plugin holds, too; false leaves it to that."),
 	FIELD(struct settings, "plugins", plugins, overrides, .max = 4096,
 	      .help = "What is laid over manifests, by plugin."),
 	FIELD(struct settings, "models", models, models, .table = &model_table, .max = 1024,
@@ -255,15 +257,50 @@ new_settings(struct diags *diags)
 	return settings;
 }
 
+/* The plugin's place in `plugins:`, made where it has none.  NULL: out of memory. */
+static struct settings_plugin *
+place_in(struct field_ctx *ctx, const struct yaml_node *at, struct settings_plugins *plugins)
+{
+	struct settings_plugin *longer;
+
+	for (size_t i = 0; i < plugins->count; i++)
+		if (!strcmp(plugins->items[i].name, METRICS_PLUGIN))
+			return &plugins->items[i];
+	longer = field_alloc(ctx, at, plugins->count + 1, sizeof(*longer));
+	if (!longer)
+		return NULL;
+	if (plugins->count)
+		memcpy(longer, plugins->items, plugins->count * sizeof(*longer));
+	longer[plugins->count] = (struct settings_plugin){
+		.name = METRICS_PLUGIN,
+		.override = {.file = ctx->file, .path = "plugins." METRICS_PLUGIN}};
+	*plugins = (struct settings_plugins){longer, plugins->count + 1};
+	return &longer[plugins->count - 1];
+}
+
+static void
+lay_metrics_over(struct field_ctx *ctx, const struct yaml_node *root, struct settings *settings)
+{
+	const struct yaml_node *at = yaml_get(root, "metrics");
+	struct settings_plugin *item;
+
+	if (!settings->metrics.on)
+		return;
+	item = place_in(ctx, at, &settings->plugins);
+	if (item)
+		item->override.node =
+			metrics_setting_lay_over(ctx, at, &settings->metrics, item->override.node);
+}
+
 static void
 fill(struct settings *settings, const struct settings_input *input, struct diags *diags)
 {
 	struct field_ctx ctx = {.arena = &settings->arena,
 				.diags = diags,
 				.base_dir = input->dir,
-				.unsupported = unsupported_in_settings,
 				.origins = &settings->origins};
 	const struct yaml_node *root = yaml_parse(&input->source, &settings->arena, diags);
+	size_t errors;
 
 	if (!root)
 		return;
@@ -273,7 +310,10 @@ fill(struct settings *settings, const struct settings_input *input, struct diags
 	if (!settings->file)
 		return;
 	ctx.file = settings->file; /* overrides keep it */
+	errors = diags->errors;
 	fields_decode(&ctx, &settings_table, root, settings);
+	if (diags->errors == errors)
+		lay_metrics_over(&ctx, root, settings);
 	if (!settings->models_file) /* else when that was read */
 		models_check(&ctx, &settings->models);
 	if (settings->arena.failed)

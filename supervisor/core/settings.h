@@ -1,9 +1,8 @@
 /*
  * plugd.yaml: the daemon's settings, and what it lays over plugins' manifests.
  *
- * Immutable after parsing, owns all its text and the tree of `plugins:`; read by any thread.  What
- * asks for behaviour that does not exist is refused as "not supported yet: …".  An empty or missing
- * file is valid: settings_default() gives the same.
+ * Immutable after parsing, owns all its text and the tree of `plugins:`; read by any thread.  An
+ * empty or missing file is valid: settings_default() gives the same.
  */
 #ifndef PLUGD_SETTINGS_H
 #define PLUGD_SETTINGS_H
@@ -12,6 +11,7 @@
 #include "base/log.h"
 #include "core/fields.h"
 #include "core/manifest.h"
+#include "core/metrics_setting.h"
 #include "core/models.h"
 
 struct settings_log {
@@ -84,7 +84,7 @@ struct settings {
 	bool autostart;                  /* of plugins that do not say themselves */
 	struct field_strings load_order; /* of manifest types */
 	bool allow_unsafe;               /* run what everybody may write to */
-	bool metrics;
+	struct settings_metrics metrics;
 	struct settings_plugins plugins;
 	struct field_entries models;   /* struct model */
 	const char *models_file;       /* absolute, or NULL */

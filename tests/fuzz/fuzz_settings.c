@@ -82,6 +82,8 @@ static const char *const seeds[] = {
 	"    run: { autostart: false, env: { C: d } }\n    methods: { go: { timeout: 2s } }\n"
 	"    resources: { memory_mb: 10 }\n",
 	"load_order: [device, model]\nallow_unsafe: false\nmetrics: false\n",
+	"metrics: 127.0.0.1:9464\nplugins: { metrics: { run: { restart: never }, config: { a: b } "
+	"} }\n",
 	"models:\n  m:\n    plugin: gpt2\n    aliases: [n]\n    mode: pipe\n    port: 80\n"
 	"    schemes: { one: { required_devices: [a], memory_mb: { a: 1 }, config: { b: c },\n"
 	"      command: [d, e] } }\n",

@@ -14,7 +14,7 @@ MANIFESTS = 800
 SETTINGS = 100
 LIVE = 24
 
-LINE = re.compile(r"^(/\S+\.yaml):(\d+):(\d+): error: .*(expected|did you mean|not supported yet).*; (.+)$")
+LINE = re.compile(r"^(/\S+\.yaml):(\d+):(\d+): error: .*(expected|did you mean).*; (.+)$")
 
 
 SHOWN = re.compile(r"^ *\d* \| ")  # the line of the file, and where in it, below an error

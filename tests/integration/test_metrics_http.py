@@ -304,6 +304,144 @@ def test_by_itself_it_does_not_start(site):
     assert site.word("metrics") == "stopped"
 
 
+# ---- metrics: of plugd.yaml ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def port():
+    """One that is free; 9464 may be somebody's."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def test_plugd_yaml_says_where(site, port):
+    give_plugin(site)
+    site.configure(f"metrics: 127.0.0.1:{port}\n")
+    site.start()
+    site.ready("metrics")
+    assert get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+    status = site.status("metrics")
+    assert status["autostart"]
+    assert f"listen = 127.0.0.1:{port}  ({site.root}/plugd.yaml:1:10)" in status["effective_config"]
+    assert "metrics" not in [line for line in site.log_text().splitlines() if " warn " in line]
+
+
+@pytest.mark.parametrize("setting", ["true", "127.0.0.1:{port}"])
+def test_plugins_may_say_more(site, port, setting):
+    config = "timeout: 7s" if "port" in setting else f"timeout: 7s, listen: 127.0.0.1:{port}"
+    give_plugin(site)
+    site.configure(f"metrics: {setting.format(port=port)}\nautostart: false\n"
+                   f"plugins: {{ metrics: {{ config: {{ {config} }}, run: {{ restart: always }} }} }}\n")
+    site.start()
+    site.ready("metrics")
+    assert get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+    status = site.status("metrics")
+    assert status["restart_policy"] == "always"
+    assert any(line.startswith("timeout = 7000000000") for line in status["effective_config"])
+
+
+def test_it_is_turned_on_and_off_while_plugd_runs(site, port):
+    """false leaves what runs alone, as autostart: false does."""
+    give_plugin(site)
+    site.configure("metrics: false\n")
+    site.start()
+    assert site.word("metrics") == "stopped"
+    site.configure(f"metrics: 127.0.0.1:{port}\n")
+    site.ok("reread")
+    site.ready("metrics")
+    assert get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+    site.configure("")
+    site.ok("reread")
+    assert site.word("metrics") == "ready"
+    site.ok("upgrade", "--daemon")
+    assert get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+    site.ok("restart", "metrics")
+    assert "listen = 127.0.0.1:9464  (default)" in site.status("metrics")["effective_config"]
+
+
+def test_the_address_is_changed_by_a_reload(site, port):
+    give_plugin(site)
+    site.configure("metrics: 127.0.0.1:0\n")
+    site.start()
+    site.ready("metrics")
+    before = url(site)
+    site.configure(f"metrics: 127.0.0.1:{port}\n")
+    site.ok("reload", "metrics")
+    assert get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+    with pytest.raises(urllib.error.URLError):
+        get(before)
+
+
+def test_what_an_operator_disabled_stays_so(site):
+    give_plugin(site)
+    site.configure("metrics: 127.0.0.1:0\n")
+    site.start()
+    site.ready("metrics")
+    site.ok("disable", "metrics")
+    site.stop()
+    site.start()
+    assert site.word("metrics") == "disabled"
+
+
+def test_without_the_plugin_it_is_said_once(site):
+    site.actor()
+    site.configure("# no plugin\nmetrics: true\n")
+    site.start()
+    site.ready()
+    site.actor("another")
+    site.ready("another")  # plugd has looked again
+
+    def warnings():
+        return [line for line in site.log_text().splitlines() if " warn " in line]
+
+    assert len(warnings()) == 1
+    assert f"{site.root}/plugd.yaml:2:10: warning: metrics: no plugin \"metrics\" was found" in warnings()[0]
+    assert "plugin_dirs" in warnings()[0]
+    site.ok("reread")
+    assert len(warnings()) == 2, "whoever asks is told again"
+
+
+def test_check_says_so_too(site):
+    site.actor()
+    site.configure("metrics: true\n")
+    done = site.run("--check")
+    assert done.status == 0, "plugd starts with it"
+    assert "plugd.yaml:1:10: warning: metrics: no plugin" in done.err
+    give_plugin(site)
+    done = site.run("--check")
+    assert (done.status, done.err) == (0, "")
+
+
+WRONG = {
+    "no number": ("metrics: localhost:9464\n", "plugd.yaml:1:10: error: metrics: expected true, false, or ADDRESS:PORT"),
+    "two addresses": ("metrics: 127.0.0.1:1\nplugins: { metrics: { config: { listen: 127.0.0.1:2 } } }\n",
+                      "plugins.metrics.config.listen says where to listen, too"),
+    "both ways": ("metrics: true\nplugins: { metrics: { run: { autostart: false } } }\n",
+                  "plugins.metrics.run.autostart is false"),
+    "IPv6 without quotes": ("metrics: [::1]:9464\n", "plugd.yaml:1:"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_check_refuses(site, what):
+    text, said = WRONG[what]
+    give_plugin(site)
+    site.configure(text)
+    done = site.run("--check")
+    assert done.status == 1
+    assert said in done.err
+
+
+def test_another_plugin_of_that_name(site):
+    """It cannot be told where to listen, and the place that wants it is named."""
+    site.actor("metrics")
+    site.configure("metrics: 127.0.0.1:1\n")
+    done = site.run("--check")
+    assert done.status == 1
+    assert "plugd.yaml:1:1: error: unknown config key \"listen\"" in done.err
+
+
 # ---- plugd -----------------------------------------------------------------------------------------------
 
 

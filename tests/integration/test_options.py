@@ -211,5 +211,5 @@ def test_limit_of_plugins(site):
     site.configure({"limits": {"plugins": 3}})
     site.start()
     found = site.ok("list")
-    assert len(found["plugins"]) == 3, "limits.plugins is in force, or refused as not supported yet"
+    assert len(found["plugins"]) == 3, "limits.plugins is in force"
     assert build.PLUGD.exists()

@@ -32,8 +32,6 @@ markdown_key(FILE *out, const struct reference_key *key)
 	cell(out, key->field->help);
 	if (key->overridable)
 		fputs(" †", out);
-	if (key->unsupported)
-		fputs(" *Not supported yet.*", out);
 	fputs(" |\n", out);
 }
 
@@ -43,20 +41,10 @@ markdown_end(FILE *out)
 	(void)out;
 }
 
-static void
-markdown_unsupported(FILE *out, const struct field_unsupported *row)
-{
-	fprintf(out, "- `%s`: %s", row->path, row->what);
-	if (row->only)
-		fprintf(out, "; only `%s` is accepted", row->only);
-	fputc('\n', out);
-}
-
 const struct reference_format reference_markdown = {
 	.begin = markdown_begin,
 	.key = markdown_key,
 	.end = markdown_end,
-	.unsupported = markdown_unsupported,
 };
 
 /* ---- roff ---- */
@@ -92,23 +80,6 @@ man_key(FILE *out, const struct reference_key *key)
 		roff(out, key->field->fallback);
 		fputs(".\n", out);
 	}
-	if (key->unsupported)
-		fputs("Not supported yet.\n", out);
-}
-
-static void
-man_unsupported(FILE *out, const struct field_unsupported *row)
-{
-	fputs(".TP\n.B ", out);
-	roff(out, row->path);
-	fputs("\n", out);
-	roff(out, row->what);
-	if (row->only) {
-		fputs("; only ", out);
-		roff(out, row->only);
-		fputs(" is accepted", out);
-	}
-	fputs(".\n", out);
 }
 
 static void
@@ -121,5 +92,4 @@ const struct reference_format reference_man = {
 	.begin = man_nothing,
 	.key = man_key,
 	.end = man_nothing,
-	.unsupported = man_unsupported,
 };

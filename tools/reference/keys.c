@@ -3,15 +3,12 @@
 #include "core/manifest.h"
 #include "core/schema.h"
 #include "core/settings.h"
-#include "core/unsupported.h"
 #include "reference.h"
 
-static const struct field_unsupported none[] = {{0}};
-
 static const struct reference_part parts[] = {
-	{"manifest", &manifest_table, unsupported_in_manifest, true},
-	{"config", &schema_key_table, none, false},
-	{"settings", &settings_table, unsupported_in_settings, false},
+	{"manifest", &manifest_table, true},
+	{"config", &schema_key_table, false},
+	{"settings", &settings_table, false},
 };
 
 const struct reference_part *
@@ -20,19 +17,6 @@ reference_find(const char *name)
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (!strcmp(parts[i].name, name))
 			return &parts[i];
-	return NULL;
-}
-
-/* The row of the path itself, or of a section around it. */
-static const struct field_unsupported *
-find_unsupported(const struct field_unsupported *row, const char *path)
-{
-	for (; row->path; row++) {
-		size_t length = strlen(row->path);
-
-		if (!strncmp(row->path, path, length) && (!path[length] || path[length] == '.'))
-			return row;
-	}
 	return NULL;
 }
 
@@ -53,7 +37,6 @@ walk(const struct reference_part *part, const struct reference_format *format, F
 		key.path = path;
 		key.overridable =
 			overridable || (part->is_manifest && field->flags & FIELD_OVERRIDE);
-		key.unsupported = find_unsupported(part->unsupported, path);
 		field->type->expect(field, key.expected);
 		format->key(out, &key);
 		if (!field->table)
@@ -69,12 +52,4 @@ reference_keys(const struct reference_part *part, const struct reference_format 
 	format->begin(out);
 	walk(part, format, out, part->table, "", false);
 	format->end(out);
-}
-
-void
-reference_unsupported(const struct reference_part *part, const struct reference_format *format,
-		      FILE *out)
-{
-	for (const struct field_unsupported *row = part->unsupported; row->path; row++)
-		format->unsupported(out, row);
 }

@@ -1,10 +1,9 @@
 /*
  * reference TEMPLATE OUTPUT: copy a page, and put tables where the template says so.
  *
- * A line "@keys manifest@" becomes the keys of plugin.yaml, "@unsupported manifest@" what it must
- * not say yet; likewise for "config" (one declaration) and "settings" (plugd.yaml).  "@contracts
- * types@" becomes the table of contracts, in markdown.  An output that ends with .md is written as
- * markdown, any other as roff.
+ * A line "@keys manifest@" becomes the keys of plugin.yaml; likewise for "config" (one declaration)
+ * and "settings" (plugd.yaml).  "@contracts types@" becomes the table of contracts, in markdown. An
+ * output that ends with .md is written as markdown, any other as roff.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +30,6 @@ expand(const char *line, const struct reference_format *format, FILE *out)
 	part = reference_find(name);
 	if (part && !strcmp(verb, "keys"))
 		reference_keys(part, format, out);
-	else if (part && !strcmp(verb, "unsupported"))
-		reference_unsupported(part, format, out);
 	else if (!strcmp(verb, "contracts") && format == &reference_markdown)
 		reference_contracts(out);
 	else

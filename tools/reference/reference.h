@@ -15,15 +15,13 @@ struct reference_key {
 	const char *path;
 	const struct field *field;
 	char expected[FIELD_TEXT_BYTES];
-	bool overridable;                            /* plugd.yaml may set it for a plugin */
-	const struct field_unsupported *unsupported; /* or NULL */
+	bool overridable; /* plugd.yaml may set it for a plugin */
 };
 
 /* What a placeholder of a template stands for. */
 struct reference_part {
 	const char *name; /* "manifest" */
 	const struct field_table *table;
-	const struct field_unsupported *unsupported;
 	bool is_manifest;
 };
 
@@ -31,7 +29,6 @@ struct reference_format {
 	void (*begin)(FILE *out);
 	void (*key)(FILE *out, const struct reference_key *key);
 	void (*end)(FILE *out);
-	void (*unsupported)(FILE *out, const struct field_unsupported *row);
 };
 
 extern const struct reference_format reference_markdown, reference_man;
@@ -39,8 +36,6 @@ extern const struct reference_format reference_markdown, reference_man;
 const struct reference_part *reference_find(const char *name);
 void reference_keys(const struct reference_part *part, const struct reference_format *format,
 		    FILE *out);
-void reference_unsupported(const struct reference_part *part, const struct reference_format *format,
-			   FILE *out);
 
 /* What a plugin of each type has to offer; markdown only. */
 void reference_contracts(FILE *out);

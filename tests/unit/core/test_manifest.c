@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "core/suggest.h"
-#include "core/unsupported.h"
 #include "support.h"
 
 static struct diags diags;
@@ -415,18 +414,6 @@ test_permissions(void **state)
 	}
 }
 
-/* ---- not supported yet ---- */
-
-/* A row whose path nothing has would never refuse anything. */
-static void
-test_unsupported_rows_name_keys(void **state)
-{
-	(void)state;
-	for (const struct field_unsupported *row = unsupported_in_manifest; row->path; row++)
-		if (!fields_find(&manifest_table, row->path))
-			fail_msg("%s is no key", row->path);
-}
-
 /* ---- the reference page ---- */
 
 static char *
@@ -470,7 +457,6 @@ main(void)
 		TEST(test_bad_values),
 		TEST(test_missing_keys_are_all_named),
 		TEST(test_permissions),
-		TEST(test_unsupported_rows_name_keys),
 		TEST(test_the_documented_example),
 	};
 

@@ -25,7 +25,7 @@ static const char manifest_text[] =
 	"min: 1, many: true }] } }\n";
 
 static const char settings_text[] =
-	"plugin_dirs: [a]\nstate_dir: s\n"
+	"plugin_dirs: [a]\nstate_dir: s\nmetrics: 127.0.0.1:9464\n"
 	"plugins: { echo: { config: { name: y, list: [c] }, run: { env: { C: d } } } }\n";
 
 static const char runtime_text[] =

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/suggest.h"
-#include "core/unsupported.h"
 #include "support.h"
 
 static struct diags diags;

@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/unsupported.h"
 #include "support.h"
 
 static struct diags diags;
@@ -139,6 +138,26 @@ static const struct {
 	{"watch_delay: 1ms", "watch_delay: expected a duration from 50ms to 1h"},
 	{"load_order: [model, model]", "load_order[1]"},
 	{"load_order: [models]", "load_order[0]: expected one of model, device"},
+	{"metrics: yes",
+	 "plugd.yaml:1:10: error: metrics: expected true, false, or ADDRESS:PORT in "
+	 "numbers, such as 127.0.0.1:9464 or \"[::1]:9464\"; found \"yes\""},
+	{"metrics: \"true\"", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: [a]", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: 9464", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: localhost:9464", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: \"127.0.0.1:\"", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: 127.0.0.1:65536", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: 127.0.0.256:1", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: \"::1:9464\"", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: \"[::1\"", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: \"[127.0.0.1]:1\"", "metrics: expected true, false, or ADDRESS:PORT"},
+	{"metrics: 127.0.0.1:1\nplugins: { metrics: { config: { listen: 127.0.0.1:2 } } }",
+	 "plugd.yaml:1:10: error: metrics: plugins.metrics.config.listen says where to listen, "
+	 "too"},
+	{"metrics: true\nplugins: { metrics: { run: [a] } }", "plugins.metrics.run: expected"},
+	{"metrics: true\nplugins: { metrics: [a] }", "plugins.metrics: expected"},
+	{"plugins: { metrics: { run: { autostart: false } } }\nmetrics: true",
+	 "plugd.yaml:2:10: error: metrics: plugins.metrics.run.autostart is false"},
 	{"models: { a: { port: 70000 } }",
 	 "models.a.port: expected a whole number from 1 to 65535"},
 	{"models: { a: { schemes: [{ memory: 1 }] } }",
@@ -164,40 +183,68 @@ test_bad_files(void **state)
 	}
 }
 
+/* What `metrics` comes to: the same as if it had been written under plugins:. */
 static const struct {
-	const char *text, *line;
-} unsupported[] = {
-	{"metrics: true",
-	 "plugd.yaml:1:10: error: not supported yet: metrics (a metrics endpoint): "
-	 "found \"true\"; expected false, or that it is left out"},
+	const char *text, *written;
+} metrics[] = {
+	{"", NULL},
+	{"metrics: false", NULL},
+	{"metrics: true", "run: { autostart: true }"},
+	{"metrics: 127.0.0.1:0", "config: { listen: 127.0.0.1:0 }\nrun: { autostart: true }"},
+	{"metrics: \"[::1]:9464\"", "config: { listen: \"[::1]:9464\" }\nrun: { autostart: true }"},
+	{"metrics: true\nplugins: { echo: { priority: low }, metrics: { priority: high, run: { "
+	 "restart: always, autostart: true }, config: { listen: 127.0.0.1:1, timeout: 1s } } }",
+	 "run: { autostart: true, restart: always }\npriority: high\nconfig: { listen: "
+	 "127.0.0.1:1, "
+	 "timeout: 1s }"},
+	{"plugins: { metrics: { config: { timeout: 1s }, run: } }\nmetrics: 10.0.0.1:1",
+	 "config: { listen: 10.0.0.1:1, timeout: 1s }\nrun: { autostart: true }"},
+	{"plugins: { metrics: }\nmetrics: true", "run: { autostart: true }"},
 };
 
 static void
-test_unsupported_is_refused(void **state)
+assert_same_tree(const struct yaml_node *one, const struct yaml_node *two)
 {
-	(void)state;
-	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
-		diags_fini(&diags);
-		assert_null(parse_settings(unsupported[i].text, &diags));
-		assert_int_equal(diags.errors, 1);
-		assert_diag(&diags, unsupported[i].line);
+	assert_int_equal(one->kind, two->kind);
+	assert_int_equal(one->count, two->count);
+	if (one->kind == YAML_SCALAR)
+		assert_string_equal(one->text, two->text);
+	one = one->first;
+	two = two->first;
+	for (; one && two; one = one->next, two = two->next) {
+		assert_string_equal(one->key, two->key);
+		assert_same_tree(one, two);
 	}
+	assert_null(one);
+	assert_null(two);
 }
 
 static void
-test_unsupported_rows_name_keys(void **state)
+test_metrics_is_laid_over_its_plugin(void **state)
 {
 	(void)state;
-	for (const struct field_unsupported *row = unsupported_in_settings; row->path; row++) {
-		char needle[128];
-		bool tried = false;
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+		struct settings *s = parse_settings(metrics[i].text, &diags);
+		const struct manifest_override *override;
+		struct arena arena;
 
-		assert_non_null(fields_find(&settings_table, row->path));
-		snprintf(needle, sizeof(needle), "not supported yet: %s", row->path);
-		for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++)
-			tried = tried || strstr(unsupported[i].line, needle);
-		if (!tried)
-			fail_msg("%s has no case", row->path);
+		assert_no_diag(&diags);
+		override = settings_override(s, "metrics");
+		assert_int_equal(s->metrics.on, metrics[i].written != NULL);
+		if (!metrics[i].written) {
+			assert_null(override);
+			settings_free(s);
+			continue;
+		}
+		arena_init(&arena, 1 << 20);
+		assert_same_tree(override->node,
+				 yaml_parse(&(struct yaml_source){"w", metrics[i].written,
+								  strlen(metrics[i].written)},
+					    &arena, &diags));
+		assert_string_equal(override->path, "plugins.metrics");
+		assert_string_equal(override->file, "plugd.yaml");
+		arena_fini(&arena);
+		settings_free(s);
 	}
 }
 
@@ -220,8 +267,7 @@ main(void)
 		TEST(test_empty_file_is_the_default),
 		TEST(test_full_file),
 		TEST(test_bad_files),
-		TEST(test_unsupported_is_refused),
-		TEST(test_unsupported_rows_name_keys),
+		TEST(test_metrics_is_laid_over_its_plugin),
 		TEST(test_all_errors_are_named),
 	};
 
