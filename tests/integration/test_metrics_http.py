@@ -223,8 +223,10 @@ def test_a_stop_does_not_wait_for_plugctl(site):
         with procs.Watched(int(note.read_text())) as plugctl:
             site.ok("stop", "--no-wait", "metrics")
             assert plugctl.gone(build.seconds(10))
-        with pytest.raises(ConnectionError):
-            asked.result()
+        try:
+            assert asked.result()[0] == 503
+        except ConnectionError:
+            pass  # the end was faster than the answer
     assert site.event("stopped", "metrics")
     assert site.ok("crashes", "metrics")["crashes"] == []
 
