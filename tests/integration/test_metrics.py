@@ -1,6 +1,7 @@
 """plugctl metrics: what plugd counts, as Prometheus reads it."""
 
 import json
+import re
 import time
 
 import pytest
@@ -260,6 +261,14 @@ def test_the_document_has_the_same(site):
             assert set(sample) == {"name", "labels", "value"}
             if family["name"] not in moving:
                 assert seen.value(sample["name"], **sample["labels"]) == sample["value"], sample
+
+
+def test_every_family_is_documented(site):
+    site.start()
+    page = (build.SOURCE / "docs" / "operating.md").read_text()
+    table = page.partition("## Metrics")[2].partition("## Upgrading")[0]
+    named = re.findall(r"`(plugd_\w+)`", "\n".join(line for line in table.splitlines() if line.startswith("| ")))
+    assert sorted(named) == sorted(metrics(site).families)
 
 
 def test_without_plugd(site):
