@@ -193,7 +193,7 @@ def test_a_plugin_says_so(site, failing):
     assert failed >= 5
 
 
-PLUGCTL = [["list"], ["call", "actor", "echo", '{"n": 1}'], ["status", "actor"], ["graph"], ["commands"],
+PLUGCTL = [["list"], ["call", "actor", "echo", '{"n": 1}'], ["status", "actor"], ["graph"], ["commands"], ["metrics"],
            ["tell", "--size", "2KiB", "word"]]
 TELL = {"help": "tells", "method": "command", "options": {"size": {"type": "bytes"}, "tags": {"type": "list", "default": ["a"]}},
         "args": [{"name": "rest", "many": True, "type": "path"}]}

@@ -125,6 +125,7 @@ DOCUMENTS = {
                                  "config"}),
     "poison": (["poison"], {"poison"}),
     "stats": (["stats"], {"plugins"}),
+    "metrics": (["metrics"], {"families"}),
     "reread": (["reread"], set()),
     "version": (["version"], set()),
 }
