@@ -374,6 +374,7 @@ start(struct plug_plugin *plugin)
 {
 	bool loads = plugin->config.on_start != NULL;
 
+	plugp_page_tick(&plugin->page); /* who is ready has a page that says something */
 	if (!loads && send_ready(plugin) != PLUG_OK)
 		return false;
 	if (plugp_work_start(plugin) != PLUG_OK || plugp_tick_start(plugin) != PLUG_OK) {
