@@ -221,11 +221,30 @@ kill_processes(void)
 				kill(in->pid, SIGKILL);
 }
 
+/* For whoever has to find out what is left. */
+static void
+list_descriptors(void)
+{
+	char path[32], target[128];
+
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t size;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		size = readlink(path, target, sizeof(target) - 1);
+		if (size > 0)
+			fprintf(stderr, "%d: %.*s\n", fd, (int)size, target);
+	}
+}
+
 void
 world_wait(uint64_t since_ms, const char *what)
 {
 	if (clock_mono_ms() - since_ms >= HANG_MS) {
 		fprintf(stderr, "waited %d s for %s\n", HANG_MS / 1000, what);
+		fprintf(stderr, "descriptor %d is free, it was %d; open are:\n",
+			peer_free_descriptor(), world.before);
+		list_descriptors();
 		abort();
 	}
 	usleep(200);

@@ -3,7 +3,8 @@
 #
 # Begins with the target's own seeds, with the inputs that are kept in CORPUS, and with what earlier runs left in
 # WORK/corpus.  An input that fails is left in WORK/found, is printed, and is tried first by every later run, so that it
-# has to be repaired (or removed there).
+# has to be repaired (or removed there).  No names of functions are printed: for these the sanitizer starts another program in the
+# middle of an input, whose pipes would be taken for descriptors that the input left open.
 set -u
 
 fuzzer=$1
@@ -21,7 +22,7 @@ mkdir -p "$work/seeds" "$work/corpus" "$work/found" || exit 1
 for input in "$work"/found/*; do
 	[ ! -e "$input" ] || "$replay" "$input" || exit 1
 done
-"$fuzzer" -max_total_time="$seconds" -timeout="$hang" -rss_limit_mb=2048 -max_len="$length" -print_final_stats=1 -verbosity=0 \
+"$fuzzer" -max_total_time="$seconds" -timeout="$hang" -rss_limit_mb=2048 -max_len="$length" -print_final_stats=1 -print_funcs=0 -verbosity=0 \
 	-artifact_prefix="$work/found/" ${dictionary:+-dict="$dictionary"} "$work/corpus" "$work/seeds" "$kept" \
 	>"$work/log" 2>&1
 status=$?
