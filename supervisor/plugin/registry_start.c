@@ -132,6 +132,8 @@ registry_autostart(struct registry *registry,
 		plugin->was_removed = false;
 		if (plugin->removed || !(fresh || back) || !starts_by_itself(plugin, wanted, user))
 			continue;
+		if (plugin->start_wanted)
+			continue; /* by an operator, perhaps, who wants what it requires, too */
 		plugin->wanted_ns = 0;
 		if (plugin_is_down(plugin))
 			plugin->start_wanted = true;

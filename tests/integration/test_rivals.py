@@ -160,6 +160,24 @@ def test_the_next_is_started_over_an_upgrade_too(site):
     assert [site.word(name) for name in ("high", "low", "app")] == ["stopped", "ready", "ready"]
 
 
+def test_the_next_is_started_after_a_reread_too(site):
+    """That would start the plugin by itself, and for that alone nothing else is started."""
+    gate = site.fifo("gate")
+    site.actor("app", requires={"capabilities": ["cache"]})
+    site.actor("high", "--start-wait", gate, provides=["cache"], priority="high",
+               run={"autostart": False, "restart": "never"})
+    site.actor("low", provides=["cache"], priority="low", run={"autostart": False})
+    site.start()
+    site.event("failed", "app", "it requires high, which is stopped")
+    asked = site.ctl_start("start", "app")
+    pid = site.event("started", "high")["pid"]
+    site.ok("reread")
+    os.kill(pid, signal.SIGKILL)
+    _, err = asked.communicate(timeout=build.seconds(30))
+    assert asked.returncode == 0, err
+    assert [site.word(name) for name in ("high", "low", "app")] == ["stopped", "ready", "ready"]
+
+
 def test_each_that_could_serve_is_tried_once(site):
     site.actor("app", requires={"capabilities": ["cache"]}, run={"autostart": False})
     for name in ("a", "b"):
