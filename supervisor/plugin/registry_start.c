@@ -213,8 +213,27 @@ give_up(struct plugin *plugin, const char *why)
 	plugin_slot_settled(plugin);
 }
 
+/* Plugins wait for each other, `plugin` among them: the one that was wanted last, or NULL.
+ * Manifests are refused for a circle through those that serve best, not for one through the next.
+ */
+static struct plugin *
+last_of_circle(const struct registry *registry, struct plugin *plugin)
+{
+	struct plugin *last = plugin, *at = plugin;
+
+	for (size_t steps = 0; steps < registry->count && at && at->start_wanted; steps++) {
+		at = registry_waits_for(registry, at);
+		if (at == plugin)
+			return last;
+		if (at && at->wanted_ns > last->wanted_ns)
+			last = at;
+	}
+	return NULL;
+}
+
 /* A plugin waits for one that will not come: another is started that serves as well, or it is said
- * so instead of waiting for ever.  Returns whether one is wanted that was not. */
+ * so instead of waiting for ever.  Returns whether there is something to start or to give up now
+ * that was not. */
 static bool
 give_up_waiting(struct registry *registry)
 {
@@ -224,7 +243,15 @@ give_up_waiting(struct registry *registry)
 	LIST_FOREACH (plugin, &registry->plugins, struct plugin, node) {
 		struct plugin *other =
 			plugin->start_wanted ? registry_waits_for(registry, plugin) : NULL;
+		struct plugin *last = other ? last_of_circle(registry, plugin) : NULL;
 
+		if (last) {
+			snprintf(why, sizeof(why), "it requires %s, which waits for it",
+				 plugin_name(registry_waits_for(registry, last)));
+			give_up(last, why);
+			stepped_on = true;
+			continue;
+		}
 		if (!other || !plugin_is_down(other) || other->start_wanted)
 			continue;
 		/* What it counted on has gone, and this serves as well. */

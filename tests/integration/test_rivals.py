@@ -178,6 +178,37 @@ def test_the_next_is_started_after_a_reread_too(site):
     assert [site.word(name) for name in ("high", "low", "app")] == ["stopped", "ready", "ready"]
 
 
+def circle_through_the_next(site, *high):
+    site.actor("app", requires={"capabilities": ["cache"]}, provides=["clock"], run={"autostart": False})
+    site.actor("high", *high, provides=["cache"], priority="high", run={"autostart": False})
+    site.actor("low", provides=["cache"], priority="low", requires={"capabilities": ["clock"]}, run={"autostart": False})
+
+
+def test_the_next_that_requires_who_waits_for_it(site):
+    circle_through_the_next(site, "--start-fail", "no room")
+    site.start()
+    done = site.ctl("start", "app")
+    assert done.status == 1 and "it requires " in done.err, done
+    site.event("failed", "low", "it requires app, which waits for it")
+    assert [site.word(name) for name in ("app", "high", "low")] == ["stopped", "failed", "stopped"]
+
+
+def test_the_next_but_one_serves_without_a_circle(site):
+    circle_through_the_next(site, "--start-fail", "no room")
+    site.actor("z", provides=["cache"], priority="low", run={"autostart": False})
+    site.start()
+    assert site.ok("start", "app")["results"][0]["state"] == "ready"
+    assert [site.word(name) for name in ("high", "low", "z")] == ["failed", "stopped", "ready"]
+
+
+def test_those_that_wait_for_each_other_are_told(site):
+    circle_through_the_next(site)
+    site.start()
+    done = site.ctl("start", "low")
+    assert done.status == 1 and "it requires app, which is stopped" in done.err, done
+    site.event("failed", "app", "it requires low, which waits for it")
+
+
 def test_each_that_could_serve_is_tried_once(site):
     site.actor("app", requires={"capabilities": ["cache"]}, run={"autostart": False})
     for name in ("a", "b"):
