@@ -442,7 +442,10 @@ plugp_outbox_tick(struct outbox *out)
 	if (atomic_load(&out->received) != atomic_load(&out->told))
 		acknowledge(out);
 	pthread_mutex_lock(&out->lock);
-	pump(out);
+	if (out->rest)
+		write_rest(out); /* who receives may run a handler, and no other thread be there */
+	else
+		pump(out);
 	pthread_mutex_unlock(&out->lock);
 }
 

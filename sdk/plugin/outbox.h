@@ -103,7 +103,8 @@ enum outbox_origin plugp_outbox_heard(struct outbox *out, uint64_t ack);
 /* A message with position `seq` and this size was taken; acknowledges when one is due. */
 void plugp_outbox_took(struct outbox *out, uint64_t seq, size_t size);
 
-/* From the tick: acknowledge what was not yet, and retry what lack of memory held up. */
+/* From the tick: acknowledge what was not yet, and send on what waits for room although nobody
+ * receives. */
 void plugp_outbox_tick(struct outbox *out);
 
 /* Since when there has been no welcomed connection, CLOCK_MONOTONIC; 0: there is one. */

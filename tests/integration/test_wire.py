@@ -1,10 +1,14 @@
 """The bytes below libplug's session, against a plugd made by hand that may send any."""
 
+import fcntl
 import os
+import resource
 import signal
 import socket
 import struct
 import subprocess
+import termios
+import time
 
 import pytest
 
@@ -19,10 +23,17 @@ def frame(body, hops=1):
     return b"\x01" + struct.pack(">QI", len(body) + 4, hops) + body
 
 
+def wait_for(condition):
+    until = time.monotonic() + build.seconds(20)
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 class Plugd:
     """A listener, and libplug's echo plugin as its child."""
 
-    def __init__(self, root):
+    def __init__(self, root, env):
         self.path = str(root / "s")
         self.door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.door.bind(self.path)
@@ -32,7 +43,7 @@ class Plugd:
         self.sock = None
         self.process = subprocess.Popen(
             [build.ECHO / "echo-plugin"], stderr=subprocess.PIPE,
-            env=os.environ | {"PLUG_ADDRESS": f"ipc://{self.path}", "PLUG_TOKEN": TOKEN.hex(), "PLUG_GENERATION": "1"},
+            env=os.environ | {"PLUG_ADDRESS": f"ipc://{self.path}", "PLUG_TOKEN": TOKEN.hex(), "PLUG_GENERATION": "1"} | env,
         )
 
     def accept(self):
@@ -75,6 +86,9 @@ class Plugd:
         reply = self.receive("reply")
         assert (reply.id, reply.reply.outcome, reply.reply.payload) == (id, 0, payload)
 
+    def unread(self):
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, b"    "))[0]
+
     def drip(self, data):
         for byte in data:
             self.sock.sendall(bytes([byte]))
@@ -87,8 +101,8 @@ class Plugd:
 
 
 @pytest.fixture
-def plugd(tmp_path):
-    one = Plugd(tmp_path)
+def plugd(tmp_path, request):
+    one = Plugd(tmp_path, getattr(request, "param", {}))
     yield one
     one.end()
 
@@ -146,6 +160,32 @@ def test_a_handler_fills_the_socket_while_nobody_receives(plugd):
     plugd.sock.sendall(plugd.bytes_of(id=1, call=call))
     replies = [plugd.receive("reply").reply for _ in range(3001)]
     assert [reply.partial for reply in replies] == [True] * 3000 + [False]
+
+
+@pytest.mark.skipif(bool(build.SANITIZE), reason="a sanitizer needs more addresses than there would be")
+@pytest.mark.parametrize("plugd", [{"MALLOC_ARENA_MAX": "1", "MALLOC_TOP_PAD_": str(32 << 20)}], indirect=True, ids=["heap"])
+def test_answers_leave_though_no_thread_receives(plugd):
+    """Two handlers that do not end have the only threads, one of them that which received."""
+    plugd.shake()
+    plugd.receive("ready")
+    process = f"/proc/{plugd.process.pid}"
+    wait_for(lambda: len(os.listdir(f"{process}/task")) == 4)  # its own two, and two that receive and run calls
+    with open(f"{process}/statm") as statm:
+        size = int(statm.read().split()[0]) * resource.getpagesize()
+    limit = size + 256 * 1024  # less than the stack of a thread; the heap has what it needs
+    resource.prlimit(plugd.process.pid, resource.RLIMIT_AS, (limit, limit))
+    call = pb.Call(plugin="echo", method="stream", payload=b'{"count": 1000000, "interval_ms": 1}', content_type="application/json")
+    came = {2: 0, 3: 0}
+    for id in came:
+        plugd.sock.sendall(plugd.bytes_of(id=id, call=call))
+        came[plugd.receive("reply").id] += 1
+    with plugd.process.stderr as stderr:  # a line at every nap, which would wait for a reader
+        assert "cannot start a worker thread" in stderr.readline().decode()
+    plugd.process.stderr = None
+    seen = []
+    wait_for(lambda: seen.append(plugd.unread()) or len(seen) > 10 and seen[-1] == seen[-11])  # it is full
+    while min(came.values()) < 1000:
+        came[plugd.receive("reply").id] += 1
 
 
 WRONG = {
