@@ -306,6 +306,8 @@ read_environment(struct plug_plugin *plugin)
 static bool
 open_parts(struct plug_plugin *plugin)
 {
+	plug_err err = PLUG_ENOMEM;
+
 	pthread_mutex_init(&plugin->mailbox.lock, NULL);
 	clock_cond_init(&plugin->mailbox.news);
 	plugp_settings_init(&plugin->settings);
@@ -314,10 +316,12 @@ open_parts(struct plug_plugin *plugin)
 	plugp_broker_init(&plugin->broker);
 	plugp_dying_init(plugin->broker.fd);
 	plugin->tick.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (plugin->tick.wake_fd < 0 || plugp_work_init(plugin) != PLUG_OK ||
-	    plugp_plane_init(plugin) != PLUG_OK)
+	if (plugin->tick.wake_fd >= 0 && plugp_work_init(plugin) == PLUG_OK &&
+	    plugp_plane_init(plugin) == PLUG_OK)
+		err = plugp_session_open(plugin, getenv(PLUG_ENV_ADDRESS));
+	if (err == PLUG_ENOMEM)
 		return wrong(plugin->config.name, "no memory or descriptor left");
-	return plugp_session_open(plugin, getenv(PLUG_ENV_ADDRESS)) == PLUG_OK;
+	return err == PLUG_OK;
 }
 
 /* This thread receives until WELCOME: nothing else is running yet. */

@@ -269,6 +269,15 @@ def test_a_path_that_is_too_long(tmp_path):
     assert done.returncode == 1 and "fewer than 108 bytes" in done.stderr, done
 
 
+def test_too_few_descriptors(tmp_path):
+    """Enough to load it, and one of its own."""
+    done = subprocess.run(
+        ["prlimit", "--nofile=4", build.ECHO / "echo-plugin"], capture_output=True, text=True, timeout=build.seconds(20),
+        env=os.environ | {"PLUG_ADDRESS": f"ipc://{tmp_path}/s", "PLUG_TOKEN": TOKEN.hex(), "PLUG_GENERATION": "1"},
+    )
+    assert done.returncode == 1 and "no memory or descriptor left" in done.stderr, done
+
+
 def test_a_few_threads_and_no_nng(plugd):
     """What nng brought: a dozen threads, whose number grows with processors, and four libraries."""
     plugd.shake()
