@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "codec.h"
@@ -233,6 +234,17 @@ plugp_outbox_init(struct outbox *out, uint32_t generation, void (*on_wait)(void 
 	out->kept_tail = &out->kept;
 	out->now_tail = &out->now;
 	out->lost_ns = clock_ns();
+}
+
+/* Whoever held the lock is not here, so what it guards may be half changed: all is made anew. */
+void
+plugp_outbox_forked(struct outbox *out)
+{
+	int fd = out->fd;
+
+	plugp_outbox_init(out, out->generation, out->on_wait, out->user);
+	if (fd >= 0)
+		close(fd);
 }
 
 static plug_err

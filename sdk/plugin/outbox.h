@@ -59,6 +59,10 @@ struct outbox {
 void plugp_outbox_init(struct outbox *out, uint32_t generation, void (*on_wait)(void *user),
 		       void *user);
 
+/* In a child that the process forked: nothing of it goes to plugd, and it does not hold the
+ * connection. */
+void plugp_outbox_forked(struct outbox *out);
+
 /* Queue a message with a position and send what can be sent.  `env` is read during the call only;
  * its generation, seq and ack are set here.
  *

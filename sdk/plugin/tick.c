@@ -20,6 +20,8 @@ static struct {
 	atomic_int fd, pid, seen;
 } signalled = {.fd = -1};
 
+static struct outbox *outbox; /* for a child that is forked */
+
 static void
 on_sigterm(int number)
 {
@@ -37,12 +39,13 @@ on_sigterm(int number)
 	errno = saved;
 }
 
-/* What a handler forks can be ended as any process can. */
+/* What a handler forks can be ended as any process can, and does not speak for the plugin. */
 static void
 on_fork_child(void)
 {
 	struct sigaction now;
 
+	plugp_outbox_forked(outbox);
 	if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == on_sigterm)
 		signal(SIGTERM, SIG_DFL);
 }
@@ -151,6 +154,7 @@ plugp_tick_start(struct plug_plugin *plugin)
 	pthread_attr_t attr;
 	int failed;
 
+	outbox = &plugin->outbox;
 	if (catch_signals(tick) != PLUG_OK)
 		return PLUG_ESYS;
 	pthread_attr_init(&attr);

@@ -251,7 +251,7 @@ ill(struct plug_call *call, void *user)
 	return PLUG_OK;
 }
 
-/* Forks a child that waits, ends it by SIGTERM and answers with how it ended. */
+/* Forks a child that logs and waits, ends it by SIGTERM and answers with how it ended. */
 static plug_err
 fork_child(struct plug_call *call, void *user)
 {
@@ -263,6 +263,7 @@ fork_child(struct plug_call *call, void *user)
 	if (pipe(fds) < 0 || (pid = fork()) < 0)
 		return PLUG_ESYS;
 	if (pid == 0) {
+		plug_call_log(call, PLUG_LOG_ERROR, "I am a child");
 		status = write(fds[1], &byte, 1) == 1 ? (int)sleep(30) : 0;
 		_exit(status);
 	}

@@ -297,10 +297,14 @@ test_a_child_of_a_handler_dies_of_sigterm(void **state)
 {
 	struct peer *peer = *state;
 
+	plug_envelope_free(peer_expect(peer, PLUG__ENVELOPE__BODY_LOG, 0)); /* of its start */
 	call_text(peer, 1, "fork", "");
 	assert_answer(peer, 1, PLUG_OK, "killed by 15");
 	call_text(peer, 2, "spin", "0"); /* and the plugin does not */
 	assert_answer(peer, 2, PLUG_OK, "");
+	/* What it says would take the place of what the plugin says next. */
+	assert_null(peer_poll(peer, PLUG__ENVELOPE__BODY_LOG, 0, 0));
+	assert_int_equal(peer->duplicates, 0);
 }
 
 /* ---- a plugd that misbehaves or is gone ---- */
