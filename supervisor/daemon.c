@@ -201,6 +201,8 @@ watch_signal(struct daemon *d, ev_signal *w, int number,
 	     void (*callback)(struct ev_loop *, ev_signal *, int))
 {
 	ev_signal_init(w, callback, number);
+	ev_set_priority(
+		w, EV_MINPRI); /* a death is heard by its pidfd: strangers are looked for after */
 	w->data = d;
 	ev_signal_start(d->loop, w);
 }

@@ -12,6 +12,14 @@
 #include "os/proc.h"
 #include "plugin/backtrace.h"
 
+/* Of the limit that it has of its own; without one nobody need ask. */
+static bool
+ran_out_of_memory(const struct instance *in)
+{
+	return in->status.signal == SIGKILL && in->spec->manifest->resources.memory_mb &&
+	       cgroup_oom_kills(in->cgroup.fd);
+}
+
 void
 death_text(const struct instance *in, char *text, size_t size)
 {
@@ -19,7 +27,7 @@ death_text(const struct instance *in, char *text, size_t size)
 	char status[64];
 
 	exit_status_text(&in->status, status, sizeof(status));
-	if (in->status.signal == SIGKILL && cgroup_oom_kills(in->cgroup.fd))
+	if (ran_out_of_memory(in))
 		snprintf(text, size,
 			 "out of memory: it had more than its limit of %lld MB (%s); raise "
 			 "resources.memory_mb, or find out what it keeps",
@@ -51,8 +59,7 @@ death_is_by_request(const struct instance *in)
 		return false;
 	if (in->trace && !backtrace_is_from_outside(in->trace))
 		return true;
-	return in->hang.ended ||
-	       (in->exited && in->status.signal == SIGKILL && cgroup_oom_kills(in->cgroup.fd));
+	return in->hang.ended || (in->exited && ran_out_of_memory(in));
 }
 
 bool

@@ -26,6 +26,7 @@
 #define TERM_SECONDS   5.0  /* from SIGTERM to SIGKILL, at most */
 #define RESUME_SECONDS 5.0  /* a lost connection may be resumed */
 #define LAST_SECONDS   0.05 /* of a dead process, what it sent last may still be on its way */
+#define REST_SECONDS   0.001
 
 /* ---- reasons ---- */
 
@@ -291,11 +292,34 @@ instance_collect(struct instance *in)
 }
 
 static void
+finish_after(struct instance *in, ev_tstamp seconds)
+{
+	struct ev_loop *loop = in->plugin->host->loop;
+
+	ev_now_update(loop); /* much may have been done in this turn */
+	ev_timer_set(&in->exit_w_grace, seconds, 0.);
+	ev_timer_start(loop, &in->exit_w_grace);
+}
+
+/* All that it ever sent has been read.  When a spare has its place, the answers of that to its
+ * calls must not wait for what there is to do about a death: that is done a moment later. */
+static void
+finish(struct instance *in)
+{
+	if (in->asked || in->calls_ended || in == in->slot->current) {
+		instance_handle(in, PE_EXITED);
+		return;
+	}
+	instance_end_calls(in);
+	finish_after(in, REST_SECONDS);
+}
+
+static void
 on_last_words(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	(void)revents;
 	ev_timer_stop(loop, w);
-	instance_handle(w->data, PE_EXITED);
+	finish(w->data);
 }
 
 /* A spare may have its place from here on.  Then what it leaves behind is in nobody's way, and is
@@ -325,12 +349,10 @@ on_process_end(struct ev_loop *loop, ev_io *w, int revents)
 	give_way(in);
 	instance_mark_exited(in);
 	ev_timer_stop(loop, &in->resume_w);
-	if (session_connected(in->session)) { /* a reply or FAILED may have been its last act */
-		ev_now_update(loop);          /* collecting has taken its time */
-		ev_timer_start(loop, &in->exit_w_grace);
-	} else {
-		instance_handle(in, PE_EXITED);
-	}
+	if (session_connected(in->session)) /* a reply or FAILED may have been its last act */
+		finish_after(in, LAST_SECONDS);
+	else
+		finish(in);
 }
 
 /* ---- session ---- */
@@ -412,6 +434,7 @@ void
 instance_init_watchers(struct instance *in)
 {
 	ev_io_init(&in->exit_w, on_process_end, in->pidfd, EV_READ);
+	ev_set_priority(&in->exit_w, EV_MAXPRI); /* its calls wait; what else it left can */
 	ev_timer_init(&in->deadline_w, on_deadline, 0., 0.);
 	ev_timer_init(&in->resume_w, on_resume_timeout, RESUME_SECONDS, 0.);
 	ev_timer_init(&in->exit_w_grace, on_last_words, LAST_SECONDS, 0.);

@@ -102,7 +102,7 @@ struct instance {
 	int pidfd, error_fd, vitals_fd;
 	ev_io exit_w;
 	ev_timer deadline_w, resume_w, exit_w_grace, probe_w;
-	bool exited, collected, unreaped, hello_seen, violated;
+	bool exited, calls_ended, collected, unreaped, hello_seen, violated;
 	struct output_pipe out, err;
 	struct session *session;
 	struct broker broker;

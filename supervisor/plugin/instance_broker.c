@@ -141,10 +141,7 @@ void
 instance_mark_exited(struct instance *in)
 {
 	struct plug_vitals vitals;
-	struct proc_info proc;
 
-	if (!proc_read(in->pid, &proc)) /* it is not reaped yet */
-		in->plugin->cpu_ended_ms += proc.cpu_ms;
 	broker_set_status(&in->broker, ended_in_order(in) ? PLUG_STATUS_ENDED : PLUG_STATUS_DEAD);
 	if (instance_vitals(in, &vitals))
 		data_stats_add(&in->plugin->data, &vitals);

@@ -59,4 +59,7 @@ void instance_free(struct instance *in);
 /* The process is dead: tell everybody, free it. */
 void instance_release(struct instance *in);
 
+/* The process is dead: its calls go to others where that is allowed.  Once. */
+void instance_end_calls(struct instance *in);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "os/proc.h"
 #include "os/random.h"
 #include "os/spawn.h"
 #include "plugin/death.h"
@@ -450,13 +451,26 @@ find_exec_error(struct instance *in)
 }
 
 void
-instance_release(struct instance *in)
+instance_end_calls(struct instance *in)
 {
 	struct host *host = in->plugin->host;
 
+	if (in->calls_ended)
+		return;
+	in->calls_ended = true;
 	if (!in->asked)
 		death_note_calls(in);
-	host->ops->on_ended(host->ops_user, in); /* who calls comes first */
+	host->ops->on_ended(host->ops_user, in);
+}
+
+void
+instance_release(struct instance *in)
+{
+	struct proc_info proc;
+
+	instance_end_calls(in);         /* who calls comes first */
+	if (!proc_read(in->pid, &proc)) /* it is not reaped yet */
+		in->plugin->cpu_ended_ms += proc.cpu_ms;
 	find_exec_error(in);
 	output_pipe_close(&in->out); /* before the report, which quotes the last lines */
 	output_pipe_close(&in->err);

@@ -79,6 +79,7 @@ save_numbers(const struct instance *in, Plugd__SavedInstance *saved)
 	saved->exited = in->exited;
 	saved->collected = in->collected;
 	saved->unreaped = in->unreaped;
+	saved->calls_ended = in->calls_ended;
 	saved->hello_seen = in->hello_seen;
 	saved->violated = in->violated;
 	saved->last_ticks = in->last_ticks;
@@ -188,6 +189,7 @@ restore_numbers(struct instance *in, const Plugd__SavedInstance *saved)
 	in->exited = saved->exited;
 	in->collected = saved->collected;
 	in->unreaped = saved->unreaped;
+	in->calls_ended = saved->calls_ended;
 	in->hello_seen = saved->hello_seen;
 	in->violated = saved->violated;
 	in->last_ticks = saved->last_ticks;
