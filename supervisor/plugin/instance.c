@@ -8,7 +8,6 @@
  */
 #include "plugin/instance.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +21,9 @@
 #include "plugin/instance_private.h"
 #include "plugin/plugin.h"
 
-#define KILL_SECONDS   5.0  /* from SIGKILL to `stuck` */
-#define TERM_SECONDS   5.0  /* from SIGTERM to SIGKILL, at most */
-#define RESUME_SECONDS 5.0  /* a lost connection may be resumed */
-#define LAST_SECONDS   0.05 /* of a dead process, what it sent last may still be on its way */
-#define REST_SECONDS   0.001
+#define KILL_SECONDS   5.0 /* from SIGKILL to `stuck` */
+#define TERM_SECONDS   5.0 /* from SIGTERM to SIGKILL, at most */
+#define RESUME_SECONDS 5.0 /* a lost connection may be resumed */
 
 /* ---- reasons ---- */
 
@@ -257,104 +254,6 @@ on_resume_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 		     RESUME_SECONDS);
 }
 
-/* The process has ended; what it started is killed while its pid is still its own. */
-static bool
-is_known(void *context, pid_t pid)
-{
-	const struct instance *in = context;
-
-	return in->plugin->host->is_child(in->plugin->host->is_child_user, pid);
-}
-
-/* Left over from this process: still in its session, or with its token in the environment. */
-static bool
-belongs(void *context, const struct stranger *stranger)
-{
-	const struct instance *in = context;
-
-	return graves_left_by(stranger, in->pid, in->token);
-}
-
-/* Its children are plugd's since it ended, so there is no tree to walk. */
-void
-instance_collect(struct instance *in)
-{
-	const struct tree_callbacks strangers = {
-		.is_known = is_known, .belongs = belongs, .context = in};
-
-	if (in->collected)
-		return;
-	in->collected = true;
-	tree_kill_group(in->pid);
-	cgroup_group_kill(in->plugin->host->cgroup, &in->cgroup);
-	tree_kill_strangers(&strangers);
-	in->unreaped = true;
-}
-
-static void
-finish_after(struct instance *in, ev_tstamp seconds)
-{
-	struct ev_loop *loop = in->plugin->host->loop;
-
-	ev_now_update(loop); /* much may have been done in this turn */
-	ev_timer_set(&in->exit_w_grace, seconds, 0.);
-	ev_timer_start(loop, &in->exit_w_grace);
-}
-
-/* All that it ever sent has been read.  When a spare has its place, the answers of that to its
- * calls must not wait for what there is to do about a death: that is done a moment later. */
-static void
-finish(struct instance *in)
-{
-	if (in->asked || in->calls_ended || in == in->slot->current) {
-		instance_handle(in, PE_EXITED);
-		return;
-	}
-	instance_end_calls(in);
-	finish_after(in, REST_SECONDS);
-}
-
-static void
-on_last_words(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	(void)revents;
-	ev_timer_stop(loop, w);
-	finish(w->data);
-}
-
-/* A spare may have its place from here on.  Then what it leaves behind is in nobody's way, and is
- * looked for when its calls have been moved. */
-static void
-give_way(struct instance *in)
-{
-	if (exit_status_peek(in->pid, in->pidfd, &in->status))
-		log_line(LOG_ERROR, plugin_name(in->plugin), in->pid, "how it ended is unknown: %s",
-			 strerror(errno));
-	instance_handle(in, PE_DYING);
-	ev_timer_stop(in->plugin->host->loop, &in->deadline_w);
-	if (in->asked || in == in->slot->current)
-		instance_collect(in);
-}
-
-static void
-on_process_end(struct ev_loop *loop, ev_io *w, int revents)
-{
-	struct instance *in = w->data;
-
-	(void)revents;
-	ev_io_stop(loop, w); /* the pidfd stays readable */
-	ev_timer_stop(loop, &in->dying_w);
-	broker_take_last(&in->broker); /* what it said of its death, before it is looked at */
-	in->exited = true;
-	give_way(in);
-	instance_mark_exited(in);
-	ev_timer_stop(loop, &in->resume_w);
-	if (session_connected(in->session)) /* a reply or FAILED may have been its last act */
-		finish_after(in, LAST_SECONDS);
-	else
-		finish(in);
-}
-
 /* ---- session ---- */
 
 static void
@@ -433,11 +332,11 @@ const struct session_ops instance_session_ops = {
 void
 instance_init_watchers(struct instance *in)
 {
-	ev_io_init(&in->exit_w, on_process_end, in->pidfd, EV_READ);
+	ev_io_init(&in->exit_w, instance_on_process_end, in->pidfd, EV_READ);
 	ev_set_priority(&in->exit_w, EV_MAXPRI); /* its calls wait; what else it left can */
 	ev_timer_init(&in->deadline_w, on_deadline, 0., 0.);
 	ev_timer_init(&in->resume_w, on_resume_timeout, RESUME_SECONDS, 0.);
-	ev_timer_init(&in->exit_w_grace, on_last_words, LAST_SECONDS, 0.);
+	ev_timer_init(&in->exit_w_grace, instance_on_last_words, 0., 0.);
 	ev_timer_init(&in->probe_w, instance_on_probe_time, 0., 0.);
 	instance_init_dying(in);
 	in->exit_w.data = in->deadline_w.data = in->resume_w.data = in->exit_w_grace.data =

@@ -50,6 +50,10 @@ void instance_ping(struct instance *in, uint64_t now);
 /* A debugger or valgrind has it, and its manifest lets that take as long as it takes. */
 bool instance_waits_for_tracer(const struct instance *in);
 
+/* Watchers: the pidfd says that it has ended; nothing more of it comes. */
+void instance_on_process_end(struct ev_loop *loop, ev_io *w, int revents);
+void instance_on_last_words(struct ev_loop *loop, ev_timer *w, int revents);
+
 /* The process is dead: kill what it has left behind, and reap it if it was asked to end.  Once. */
 void instance_collect(struct instance *in);
 

@@ -8,10 +8,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "os/proc.h"
 #include "os/random.h"
 #include "os/spawn.h"
-#include "plugin/death.h"
 #include "plugin/host.h"
 #include "plugin/instance_private.h"
 #include "plugin/plugin.h"
@@ -396,7 +394,7 @@ instance_start(struct slot *slot, struct version *version, char *why, size_t why
 	return PLUG_OK;
 }
 
-/* ---- end ---- */
+/* ---- freeing ---- */
 
 void
 instance_free(struct instance *in)
@@ -434,47 +432,4 @@ instance_free(struct instance *in)
 	version_unref(in->version);
 	list_remove(&in->node);
 	free(in);
-}
-
-/* A process that could not be executed says so through the spawn's own pipe. */
-static void
-find_exec_error(struct instance *in)
-{
-	char text[512];
-	bool for_want;
-
-	if (spawn_error_read(in->error_fd, text, sizeof(text), &for_want) == PLUG_OK) {
-		in->declared = !for_want; /* of what there may be more the next time */
-		if (!*in->cause)
-			snprintf(in->cause, sizeof(in->cause), "%s", text);
-	}
-}
-
-void
-instance_end_calls(struct instance *in)
-{
-	struct host *host = in->plugin->host;
-
-	if (in->calls_ended)
-		return;
-	in->calls_ended = true;
-	if (!in->asked)
-		death_note_calls(in);
-	host->ops->on_ended(host->ops_user, in);
-}
-
-void
-instance_release(struct instance *in)
-{
-	struct proc_info proc;
-
-	instance_end_calls(in);         /* who calls comes first */
-	if (!proc_read(in->pid, &proc)) /* it is not reaped yet */
-		in->plugin->cpu_ended_ms += proc.cpu_ms;
-	find_exec_error(in);
-	output_pipe_close(&in->out); /* before the report, which quotes the last lines */
-	output_pipe_close(&in->err);
-	slot_process_gone(in->slot, in); /* may start the next one */
-	instance_collect(in);
-	instance_free(in);
 }
