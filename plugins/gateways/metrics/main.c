@@ -26,10 +26,11 @@ struct metrics {
 	struct plug_plugin *plugin;
 	struct server *server;
 	char listen[LISTEN_TEXT_BYTES];
-	int stopping_fd;     /* readable once the plugin is being stopped */
-	pthread_mutex_t one; /* plugctl is run once at a time */
+	int stopping_fd; /* readable once the plugin is being stopped */
 	/* Below: `lock`. */
 	pthread_mutex_t lock;
+	pthread_cond_t turn; /* `asks` became false; of CLOCK_MONOTONIC */
+	bool asks;           /* plugctl is run once at a time */
 	uint64_t scrapes, failures, last_bytes;
 	char last_error[GATHER_WHY_BYTES]; /* "": the last one was answered */
 };
@@ -40,6 +41,7 @@ static bool
 wait_for_turn(struct metrics *metrics, uint64_t timeout_ns)
 {
 	struct timespec until;
+	bool mine;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += (time_t)(timeout_ns / 1000000000u);
@@ -48,7 +50,33 @@ wait_for_turn(struct metrics *metrics, uint64_t timeout_ns)
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	return pthread_mutex_clocklock(&metrics->one, CLOCK_MONOTONIC, &until) == 0;
+	pthread_mutex_lock(&metrics->lock);
+	while (metrics->asks && pthread_cond_timedwait(&metrics->turn, &metrics->lock, &until) == 0)
+		;
+	mine = !metrics->asks;
+	metrics->asks = true;
+	pthread_mutex_unlock(&metrics->lock);
+	return mine;
+}
+
+static void
+end_turn(struct metrics *metrics)
+{
+	pthread_mutex_lock(&metrics->lock);
+	metrics->asks = false;
+	pthread_cond_signal(&metrics->turn);
+	pthread_mutex_unlock(&metrics->lock);
+}
+
+static void
+turn_init(struct metrics *metrics)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&metrics->turn, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 static bool
@@ -64,7 +92,7 @@ ask(struct metrics *metrics, struct gathered *ret, char why[GATHER_WHY_BYTES])
 	}
 	gather_find(plug_config_string(metrics->plugin, "plugctl", NULL), plugctl);
 	done = gather(plugctl, timeout_ns / NS_PER_MS, metrics->stopping_fd, ret, why);
-	pthread_mutex_unlock(&metrics->one);
+	end_turn(metrics);
 	return done;
 }
 
@@ -158,6 +186,7 @@ on_start(struct plug_plugin *plugin, void *user)
 	int fd;
 
 	metrics->plugin = plugin;
+	turn_init(metrics);
 	metrics->stopping_fd = eventfd(0, EFD_CLOEXEC);
 	if (metrics->stopping_fd < 0)
 		return plug_start_failed(plugin, PLUG_ESYS, "eventfd: %s", strerrordesc_np(errno));
@@ -200,9 +229,7 @@ main(void)
 		 "asks plugctl as a scrape does"},
 		{0},
 	};
-	static struct metrics metrics = {.stopping_fd = -1,
-					 .one = PTHREAD_MUTEX_INITIALIZER,
-					 .lock = PTHREAD_MUTEX_INITIALIZER};
+	static struct metrics metrics = {.stopping_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
 	struct plug_plugin_config config = {
 		.size = sizeof(config),
 		.name = "metrics",
