@@ -1,5 +1,5 @@
 #!/bin/sh
-# One fuzz target for $PLUG_FUZZ_SECONDS, else SECONDS: fuzz.sh FUZZER REPLAY WORK CORPUS LENGTH SECONDS HANG [DICTIONARY]
+# One fuzz target for $PLUG_FUZZ_SECONDS, else SECONDS: fuzz.sh FUZZER REPLAY WORK CORPUS LENGTH SECONDS [DICTIONARY]
 #
 # Begins with the target's own seeds, with the inputs that are kept in CORPUS, and with what earlier runs left in
 # WORK/corpus.  An input that fails is left in WORK/found, is printed, and is tried first by every later run, so that it
@@ -13,8 +13,7 @@ work=$3
 kept=$4
 length=$5 # of the longest input
 seconds=${PLUG_FUZZ_SECONDS:-$6}
-hang=$7 # seconds that one input may take
-dictionary=${8:-}
+dictionary=${7:-}
 
 [ -d "$kept" ] || kept=$work/seeds
 mkdir -p "$work/seeds" "$work/corpus" "$work/found" || exit 1
@@ -22,7 +21,7 @@ mkdir -p "$work/seeds" "$work/corpus" "$work/found" || exit 1
 for input in "$work"/found/*; do
 	[ ! -e "$input" ] || "$replay" "$input" || exit 1
 done
-"$fuzzer" -max_total_time="$seconds" -timeout="$hang" -rss_limit_mb=2048 -max_len="$length" -print_final_stats=1 -print_funcs=0 -verbosity=0 \
+"$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len="$length" -print_final_stats=1 -print_funcs=0 -verbosity=0 \
 	-artifact_prefix="$work/found/" ${dictionary:+-dict="$dictionary"} "$work/corpus" "$work/seeds" "$kept" \
 	>"$work/log" 2>&1
 status=$?

@@ -235,7 +235,7 @@ Rogue(["work"]).start().serve(stand_still)
 @pytest.mark.load
 def test_what_makes_it_stand_still(site):
     """No sign of life, and not because somebody stopped it: plugd kills it."""
-    site.script("actor", STUCK, hang={"ping_timeout": "5s"}, **QUICK)
+    site.script("actor", STUCK, **QUICK)
     site.start()
     site.ready(generation=1)
     with wire.Client(site) as client:

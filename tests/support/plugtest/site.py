@@ -35,11 +35,6 @@ class Outcome(Result):
         return [json.loads(line) for line in self.out.splitlines() if line.strip()]
 
 
-# A machine whose disk stalls stops what was paged out, for ten seconds and more, met twice: who is not about hangs must not
-# have its plugins killed for one.
-PATIENCE = "60s"
-
-
 def fifo_send(path, text=""):
     """Open a FIFO that a plugin reads (blocks until it does), write, close."""
     with open(path, "w") as gate:
@@ -127,7 +122,6 @@ class Site:
             "stop_timeout": "2s",
             **(run or {}),
         }
-        document["hang"] = {"ping_timeout": PATIENCE}
         document.update(keys)
         return self.manifest(name, json.dumps(document, indent=1) + "\n", folder)
 
