@@ -15,6 +15,7 @@
 #include "core/excerpt.h"
 #include "core/lifecycle.h"
 #include "daemon.h"
+#include "os/spawn.h"
 #include "plugin/registry.h"
 #include "plugin/registry_check.h"
 #include "upgrade/check.h"
@@ -325,6 +326,7 @@ main(int argc, char **argv)
 	struct diags diags;
 	int status;
 
+	spawn_heap_starts();
 	if (argc == 2 && !strcmp(argv[1], CHECK_OPTION))
 		return check_state();
 	if (handover_take(&handover))

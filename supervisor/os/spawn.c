@@ -15,6 +15,7 @@
 #include "os/exit_status.h"
 #include "os/random.h"
 #include "os/spawn_child.h"
+#include "os/spawn_memory.h"
 
 #define PROBE_TIMEOUT_MS 2000
 
@@ -144,17 +145,23 @@ make_child(struct spawn_child *child, bool try_clone3, struct spawned *made)
 
 /* No handler of ours may run in the child before it has reset them. */
 static pid_t
-make_child_unsignalled(struct spawn_child *child, bool try_clone3, struct spawned *made)
+make_child_unsignalled(const struct spawn_child *child, bool try_clone3, struct spawned *made)
 {
+	struct spawn_memory *memory = spawn_memory_new(child);
 	sigset_t all, old;
 	pid_t pid;
 	int saved;
 
+	if (!memory)
+		return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = make_child(child, try_clone3, made);
+	spawn_memory_hide_heap();
+	pid = make_child(spawn_memory_child(memory), try_clone3, made);
 	saved = errno;
+	spawn_memory_show_heap();
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	spawn_memory_free(memory);
 	errno = saved;
 	return pid;
 }

@@ -69,6 +69,12 @@ struct spawned {
 };
 
 /*
+ * Early in main(), once: what malloc() takes from the heap from now on is not copied into children,
+ * which makes what a start costs independent of how much that is.
+ */
+void spawn_heap_starts(void);
+
+/*
  * Main thread.  Returns when the child exists, before it executes: whether it could, is read from
  * `error_fd` (end of file on success).  All descriptors returned are close-on-exec.  On failure
  * *ret is untouched.

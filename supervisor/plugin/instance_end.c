@@ -124,6 +124,8 @@ find_exec_error(struct instance *in)
 	char text[512];
 	bool for_want;
 
+	if (in->error_fd < 0) /* it said HELLO */
+		return;
 	if (spawn_error_read(in->error_fd, text, sizeof(text), &for_want) == PLUG_OK) {
 		in->declared = !for_want; /* of what there may be more the next time */
 		if (!*in->cause)

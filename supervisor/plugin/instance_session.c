@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "core/contract.h"
@@ -328,6 +329,7 @@ instance_on_hello(struct instance *in, const Plug__Hello *hello)
 		return;
 	}
 	in->hello_seen = true;
+	close_fd(&in->error_fd); /* it was executed */
 	snprintf(in->sdk, sizeof(in->sdk), "%s", plug_str(hello->sdk));
 	utf8_clean(in->sdk, strlen(in->sdk));
 	in->channels_offered = hello->channels;

@@ -7,6 +7,7 @@ For each count, with a plugd of its own: how long it takes from executing plugd 
 (none of them started); how long after a plugin was dropped in plugd says that it has found it; how long so many take
 from being found to the last one's being ready; then plugd's resident memory, and its processor time while nothing happens.
 
+plugd's runtime directory is in memory, as /run is.  (Elsewhere the file system's search for free inodes counts, too.)
 Plugins are libexec/plugbench-plugin, native.  The drawing needs matplotlib (Debian: python3-matplotlib).
 """
 import argparse
@@ -54,7 +55,9 @@ class Plugd:
     """A plugd of its own, gone with all that it made when the block ends."""
 
     def __init__(self, build, root, plugins):
-        self.build, self.runtime = build, root / "r"
+        self.build = build
+        self.memory = tempfile.TemporaryDirectory(prefix="many", dir="/dev/shm")
+        self.runtime = pathlib.Path(self.memory.name) / "r"
         self.path = root / "notify"
         self.path.unlink(missing_ok=True)
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -90,6 +93,7 @@ class Plugd:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(120)
         self.notify.close()
+        self.memory.cleanup()
 
 
 def make(folder, count, program, autostart):
@@ -152,7 +156,7 @@ def run_all(build, root, count, idle_s):
     empty.mkdir()
     make(plugins, count, build / "libexec" / "plugbench-plugin", "true")
     starts, cpu = [], []
-    for left in reversed(range(STARTS if count <= 300 else 1)):
+    for left in reversed(range(STARTS)):
         with Plugd(build, root, empty) as plugd:
             follower, pid = plugd.follow(), plugd.ask("status")["pid"]
             before, begin = cpu_ns(pid), time.monotonic()
