@@ -24,6 +24,7 @@
 #define SECOND_STOP_MS      1000
 #define PREDECESSOR_MS      12000 /* a little more than a guardian takes */
 #define PREDECESSOR_LOOK_MS 5
+#define CHILD_LATER_SECONDS 0.001
 
 /* ---- end ---- */
 
@@ -93,9 +94,22 @@ on_child(struct ev_loop *loop, ev_signal *w, int revents)
 	struct daemon *d = w->data;
 	const struct tree_callbacks strangers = {.is_known = is_known_child, .context = d};
 
-	(void)loop;
 	(void)revents;
+	if (vigil_is_kept(&d->host.vigil)) {
+		ev_timer_again(loop, &d->child_later_w); /* calls come first */
+		return;
+	}
 	tree_reap_strangers(&strangers);
+}
+
+static void
+on_child_later(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	ev_timer_stop(loop, w);
+	ev_feed_event(loop, &d->child_w, EV_SIGNAL);
+	(void)revents;
 }
 
 static void
@@ -214,6 +228,9 @@ watch(struct daemon *d)
 	watch_signal(d, &d->int_w, SIGINT, on_terminate);
 	watch_signal(d, &d->hup_w, SIGHUP, on_hangup);
 	watch_signal(d, &d->child_w, SIGCHLD, on_child);
+	ev_init(&d->child_later_w, on_child_later);
+	d->child_later_w.repeat = CHILD_LATER_SECONDS;
+	d->child_later_w.data = d;
 	ev_io_init(&d->lifeline_w, on_lifeline, d->guardian->fd, EV_READ);
 	d->lifeline_w.data = d;
 	ev_io_start(d->loop, &d->lifeline_w);
@@ -269,6 +286,7 @@ daemon_prepare(struct daemon *d)
 	d->host.loop = d->loop;
 	events_init(&d->host.events);
 	graves_init(&d->host.graves, d->loop);
+	vigil_init(&d->host.vigil, d->loop);
 	daemon_watch_init(d);
 	daemon_discover_init(d);
 	registry_init(&d->registry, &d->host);
@@ -328,6 +346,7 @@ daemon_take_apart(struct daemon *d)
 	daemon_watch_fini(d);
 	daemon_discover_fini(d);
 	registry_fini(&d->registry);
+	vigil_end(&d->host.vigil);
 	graves_fini(&d->host.graves);
 	router_fini(&d->router);
 	channels_fini(&d->channels);

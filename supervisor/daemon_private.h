@@ -32,6 +32,7 @@ struct daemon {
 	struct control control;
 	struct doorman *doorman;
 	ev_signal term_w, int_w, hup_w, child_w;
+	ev_timer child_later_w;
 	ev_io lifeline_w;
 	struct daemon_watch watch;
 	struct upgrade upgrade;

@@ -85,6 +85,7 @@ save_daemon(struct daemon *d, struct plugins_out *po)
 	saved->cgroup = save_cgroup(&d->cgroup, out);
 	saved->log_dropped = log_dropped();
 	save_lists(d, saved, out);
+	vigil_end(&d->host.vigil); /* what waits for that is told */
 	events_save(&d->host.events, saved, out);
 	graves_save(&d->host.graves, saved, out);
 	return saved;

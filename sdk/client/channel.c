@@ -14,104 +14,12 @@
  *   What is in the ring then is taken first.  A closed_at not believed before counts when the page
  *   says that the process ended in order; its word is waited for, because plugd learns of the death
  *   at the same time, and until then would give a call that is sent again to the dead process.
+ *   What may be executed twice need not wait here for that: plugd holds it (ChannelGrant.holds).
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "plane.h"
-
-/* ---- memory ---- */
-
-struct plugc_channel *
-plugc_channel_new(struct plugc_route *route)
-{
-	struct plugc_channel *channel = calloc(1, sizeof(*channel));
-
-	if (!channel)
-		return NULL;
-	channel->tensors = malloc(PLUGS_TENSORS_MAX * sizeof(*channel->tensors));
-	if (!channel->tensors || plugc_table_init(&channel->flights) != PLUG_OK) {
-		free(channel->tensors);
-		free(channel);
-		return NULL;
-	}
-	channel->route = route;
-	channel->refs = 1;
-	channel->serial = atomic_fetch_add(&route->client->last_serial, 1) + 1;
-	channel->wake_fd = -1;
-	channel->seen.status = PLUG_STATUS_LIVE;
-	plugs_spin_init(&channel->spin, route->client->spin_ns);
-	TAILQ_INIT(&channel->out);
-	TAILQ_INIT(&channel->spare);
-	TAILQ_INIT(&channel->waiters);
-	return channel;
-}
-
-static void
-free_methods(struct plugc_channel *channel)
-{
-	for (size_t i = 0; i < channel->method_count; i++)
-		free(channel->methods[i].name);
-	free(channel->methods);
-}
-
-/* Not here: giving its memory back takes longer than a call, and calls may have to go elsewhere. */
-void
-plugc_channel_unref(struct plugc_channel *channel)
-{
-	if (--channel->refs)
-		return;
-	LIST_INSERT_HEAD(&channel->route->left, channel, link);
-	atomic_store_explicit(&channel->route->leaves, true, memory_order_relaxed);
-}
-
-void
-plugc_channel_free(struct plugc_channel *channel)
-{
-	struct plugc_flight *flight;
-
-	while ((flight = TAILQ_FIRST(&channel->spare))) {
-		TAILQ_REMOVE(&channel->spare, flight, link);
-		free(flight);
-	}
-	plugs_exchange_close(channel->exchange);
-	if (channel->wake_fd >= 0)
-		close(channel->wake_fd);
-	if (channel->page)
-		munmap(channel->page, PLUG_STATUS_BYTES);
-	plugs_region_fini(&channel->own);
-	plugs_region_fini(&channel->peer);
-	plugc_table_fini(&channel->flights);
-	free_methods(channel);
-	free(channel->tensors);
-	free(channel);
-}
-
-void
-plugc_route_tidy(struct plugc_route *route)
-{
-	struct plugc_channel *channel;
-
-	while ((channel = LIST_FIRST(&route->left))) {
-		LIST_REMOVE(channel, link);
-		plugc_channel_free(channel);
-	}
-	atomic_store_explicit(&route->leaves, false, memory_order_relaxed);
-}
-
-void
-plugc_route_tidy_later(struct plugc_route *route)
-{
-	if (!atomic_load_explicit(&route->leaves, memory_order_relaxed))
-		return;
-	plugc_route_lock(route);
-	plugc_route_tidy(route);
-	plugc_route_unlock(route);
-}
 
 /* ---- the end ---- */
 
@@ -196,6 +104,21 @@ struct ending {
 	bool died;   /* as far as it is known: plugd is to see what was there, the next time */
 };
 
+static bool
+may_replay(const struct plugc_flight *flight)
+{
+	return flight->call && flight->method && flight->method->idempotent && !flight->answering &&
+	       !flight->call->replayed;
+}
+
+static void
+mark_died(struct plugc_flight *flight)
+{
+	struct plugc_channel *channel = flight->channel;
+
+	plugc_wary_add(&channel->route->wary, flight->call, channel->number, flight->entry.id);
+}
+
 static void
 end_flight(struct plugc_entry *entry, void *arg)
 {
@@ -204,10 +127,8 @@ end_flight(struct plugc_entry *entry, void *arg)
 	struct plugc_call *call = flight->call;
 
 	if (call && ending->died && !call->plane_only)
-		plugc_wary_add(&ending->channel->route->wary, call, ending->channel->number,
-			       entry->id);
-	if (call && ending->replay && flight->method && flight->method->idempotent &&
-	    !flight->answering && !call->replayed) {
+		mark_died(flight);
+	if (ending->replay && may_replay(flight)) {
 		call->replayed = true;
 		send_elsewhere(flight);
 		return;
@@ -327,6 +248,23 @@ take_closed_at(struct plugc_channel *channel, uint64_t closed_at)
 	return true;
 }
 
+/* What may be executed twice need not wait for plugd's word: it waits there. */
+static void
+leave_early(struct plugc_entry *entry, void *unused)
+{
+	struct plugc_flight *flight = (struct plugc_flight *)entry;
+	struct plugc_call *call = flight->call;
+
+	(void)unused;
+	if (!may_replay(flight) || call->plane_only)
+		return;
+	mark_died(flight);
+	call->replayed = true;
+	call->died_channel = flight->channel->number;
+	call->died_number = entry->id;
+	send_elsewhere(flight);
+}
+
 /* The plugin is gone.  False: how it ended is not known yet. */
 static bool
 resolve_end(struct plugc_channel *channel)
@@ -336,6 +274,8 @@ resolve_end(struct plugc_channel *channel)
 	uint32_t status = read_status(channel);
 	char text[PLUGC_TEXT_BYTES];
 
+	if (channel->holds && status == PLUG_STATUS_LIVE && !closed_at)
+		plugc_table_each(&channel->flights, leave_early, NULL);
 	/* What goes on over plugd must not be handed to the same process once more, and whether
 	 * closed_at is true only the end tells. */
 	if (channel->flights.count &&

@@ -6,7 +6,8 @@
 
 #include "plane.h"
 
-#define NAME_BYTES 255 /* of the program, as plugd hears it */
+#define NAME_BYTES    255 /* of the program, as plugd hears it */
+#define TIDY_AFTER_MS 1
 
 static atomic_uint_least64_t serials;
 
@@ -212,6 +213,23 @@ hand_piece(struct plugc_call *call, struct plugc_message *message)
 }
 
 /* Over plugd.  False: there is a channel now, nothing was sent. */
+/* Giving back the memory of channels that were left takes as long as a call, and the processor that
+ * this one may need: it is done at its end, or when it takes longer. */
+static void
+tidy_meanwhile(struct plug_client *client, struct plugc_route *route, struct plugc_call *call)
+{
+	uint64_t until_ns = plugc_after_ms(plugc_now_ns(), TIDY_AFTER_MS);
+
+	if (until_ns > call->deadline_ns)
+		until_ns = call->deadline_ns;
+	plugc_wait_once(client, call, until_ns);
+	if (call->done)
+		return;
+	pthread_mutex_unlock(&client->lock);
+	plugc_route_tidy_later(route);
+	pthread_mutex_lock(&client->lock);
+}
+
 static bool
 control_call(struct plug_client *client, struct plugc_route *of, struct plugc_call *call)
 {
@@ -230,9 +248,9 @@ control_call(struct plug_client *client, struct plugc_route *of, struct plugc_ca
 		/* while plugd and the plugin have something to do */
 		if (route)
 			plugc_open_consider(client, route);
-		if (of)
-			plugc_route_tidy_later(of);
 		pthread_mutex_lock(&client->lock);
+		if (of && plugc_route_has_left(of))
+			tidy_meanwhile(client, of, call);
 		plugc_wait(client, call, hand_piece);
 	}
 	plugc_call_withdraw(client, call);
@@ -295,8 +313,7 @@ plug_client_call(struct plug_client *client, const struct plug_request *request,
 			break;
 	}
 	if (route)
-		plugc_route_tidy_later(
-			route); /* what was lent there is not kept until the next call */
+		plugc_route_lighten(route);
 	outcome = take_outcome(client, &call, &reply);
 	plugc_call_fini(client, &call);
 	if (ret)

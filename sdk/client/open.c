@@ -316,6 +316,7 @@ build(struct plug_client *client, struct plugc_channel *channel, const Plug__Cha
 	route->region = (struct plugs_region){.head = NULL};
 	channel->number = grant->channel;
 	channel->process.generation = grant->generation;
+	channel->holds = grant->holds;
 	snprintf(channel->process.instance, sizeof(channel->process.instance), "%s",
 		 plug_str(grant->instance));
 	copy_limits(channel, grant->limits);

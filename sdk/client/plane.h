@@ -118,6 +118,7 @@ struct plugc_channel {
 	bool taking;   /* new calls */
 	bool gone;     /* the process ended, or its end of the wake socket is closed */
 	bool finished; /* nothing is left of it but memory */
+	bool holds;    /* plugd holds calls that come from here before it knows how it ended */
 	bool reading;  /* somebody takes from the ring */
 	bool sleeping; /* … and waits on the socket */
 	bool armed;    /* the own `sleeping` is up for the event loop */
@@ -238,6 +239,11 @@ void plugc_channel_unref(struct plugc_channel *channel);
  * route->lock, the second takes it, and only if there is something. */
 void plugc_route_tidy(struct plugc_route *route);
 void plugc_route_tidy_later(struct plugc_route *route);
+bool plugc_route_has_left(struct plugc_route *route);
+
+/* Give back only what others may want: the rest, a few hundred KiB, takes as long as a call, and
+ * the next channel or a longer wait sees to it.  Takes route->lock. */
+void plugc_route_lighten(struct plugc_route *route);
 
 /* Take it away from the route and let the plugin know.  All flights have ended. */
 void plugc_channel_finish(struct plugc_channel *channel);

@@ -114,8 +114,10 @@ mark(struct plugc_wary *wary, struct plugc_call *call)
 	if (!of)
 		return false;
 	call->wary = wary;
-	call->died_channel = of->channel;
-	call->died_number = of->number;
+	if (!call->died_channel) {
+		call->died_channel = of->channel;
+		call->died_number = of->number;
+	}
 	of->channel = of->number = 0;
 	return true;
 }

@@ -30,6 +30,7 @@
 static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 
 #define DYING_CALLERS 1024 /* channels that plugd gives a process at most */
+#define DYING_FEW     4    /* of them, before plugd is told */
 #define SIGNALS       (sizeof(signals) / sizeof(*signals))
 
 static volatile sig_atomic_t dying_fd = -1;
@@ -50,11 +51,10 @@ take_default(int number)
 	sigaction(number, &action, NULL);
 }
 
-/* plugd first: until it has heard, callers have nowhere to go. */
 static void
-hang_up(void)
+hang_up(size_t from, size_t to)
 {
-	for (size_t i = 0; i < DYING_CALLERS; i++) {
+	for (size_t i = from; i < to; i++) {
 		int held = atomic_load_explicit(&hung_up_on[i], memory_order_relaxed);
 
 		if (held)
@@ -84,8 +84,10 @@ speak(int number, const siginfo_t *info, const void *context)
 {
 	uint8_t said = (uint8_t)number;
 
+	/* Until plugd has heard, callers have nowhere to go; but they wake up meanwhile. */
+	hang_up(0, DYING_FEW);
 	say(&said, sizeof(said));
-	hang_up();
+	hang_up(DYING_FEW, DYING_CALLERS);
 	await_heard();
 	plugp_walk_begin(&trace, number, info);
 	if (!sigsetjmp(walk_failed, 1)) {

@@ -12,6 +12,7 @@
 #include "os/rundir.h"
 #include "plugin/events.h"
 #include "plugin/graves.h"
+#include "plugin/vigil.h"
 
 struct crash_call;
 struct instance;
@@ -73,6 +74,7 @@ struct host {
 	char socket_path[RUNDIR_PATH_BYTES];
 	struct events events;
 	struct graves graves;
+	struct vigil vigil;
 	struct host_limits limits;
 	const struct host_ops *ops;
 	void *ops_user;

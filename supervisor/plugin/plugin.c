@@ -22,6 +22,7 @@ plugin_alloc(struct host *host, struct spec *spec)
 	list_init(&plugin->slots);
 	list_init(&plugin->instances);
 	list_init(&plugin->incoming);
+	list_init(&plugin->held);
 	list_init(&plugin->queue);
 	list_init(&plugin->suspects);
 	list_init(&plugin->waiters);

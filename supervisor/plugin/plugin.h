@@ -66,10 +66,11 @@ struct plugin {
 	/* serve/ */
 	uint64_t channels_opened, channel_violations;
 	struct list incoming; /* calls of which not all has come */
+	struct list held;     /* calls whose process is dead, as their clients say: held.h */
 	struct list queue;    /* calls that wait for an instance */
 	struct list suspects; /* and of them those that a process may have died of: one at a time */
 	struct relay *trial;  /* the one of those that a process has */
-	unsigned queued;      /* in both lists */
+	unsigned queued;      /* in these three lists */
 	uint64_t turns;       /* calls given to a process */
 	struct change *change; /* of its configuration, under way; or NULL */
 	struct list waiters;   /* requests that wait for it to settle */

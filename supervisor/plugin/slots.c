@@ -1,5 +1,8 @@
 #include "plugin/slots.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "plugin/death.h"
 #include "plugin/plugin.h"
 
@@ -102,6 +105,41 @@ ready_spare(const struct plugin *plugin, const struct version *version)
 	return NULL;
 }
 
+struct failover {
+	struct vigil_task task;
+	struct host *host;
+	char plugin[PLUG_NAME_BYTES + 1];
+	uint32_t generation;
+	pid_t pid;
+};
+
+static void
+tell(struct vigil_task *task)
+{
+	struct failover *of = CONTAINER_OF(task, struct failover, task);
+
+	events_add(&of->host->events, of->plugin, "failover", of->generation, of->pid,
+		   "a spare took its place; another one is started");
+	free(of);
+}
+
+/* The log and those who follow it come after the call's answer. */
+static void
+tell_later(const struct instance *in)
+{
+	struct host *host = in->plugin->host;
+	struct failover *of = calloc(1, sizeof(*of));
+
+	if (!of)
+		return;
+	of->task.run = tell;
+	of->host = host;
+	snprintf(of->plugin, sizeof(of->plugin), "%s", plugin_name(in->plugin));
+	of->generation = in->generation;
+	of->pid = in->pid;
+	vigil_do_after(&host->vigil, &of->task);
+}
+
 static void
 change_over(struct slot *slot, struct slot *spare)
 {
@@ -109,6 +147,7 @@ change_over(struct slot *slot, struct slot *spare)
 	struct host *host = plugin->host;
 	struct instance *in = spare->current, *old = slot->current;
 
+	vigil_keep(&host->vigil);
 	spare->current = NULL;
 	slot->current = in;
 	in->slot = slot;
@@ -119,8 +158,7 @@ change_over(struct slot *slot, struct slot *spare)
 		host->ops->on_replaced(host->ops_user, old);
 	}
 	host->ops->on_ready(host->ops_user, in);
-	events_add(&host->events, plugin_name(plugin), "failover", in->generation, in->pid,
-		   "a spare took its place; another one is started");
+	tell_later(in);
 	slot_handle(spare, SE_LENT);
 }
 

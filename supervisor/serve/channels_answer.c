@@ -58,6 +58,7 @@ send_grant(const struct channel *channel, const int *fds, size_t fd_count)
 	grant.generation = in->generation;
 	grant.region_bytes = channel->region_bytes;
 	grant.limits = &limits;
+	grant.holds = true;
 	grant.methods = pointers;
 	grant.n_methods = in->method_count;
 	env.id = channel->ticket.id;

@@ -30,7 +30,8 @@ struct relay_part {
 };
 
 struct relay {
-	struct list node; /* of plugin->incoming, plugin->queue or in->calls, by its state */
+	struct list node; /* of plugin->incoming, a list of calls that wait, or in->calls, by its
+			     state */
 	struct ticket ticket;
 	relay_outcome *on_outcome; /* of plugd's own, which has no client; NULL once it was told */
 	struct router *router;
@@ -54,6 +55,8 @@ struct relay {
 
 	bool has_user;        /* plugd's own have none */
 	bool suspect;         /* a process may have died of it: not beside another one */
+	bool held;            /* QUEUED: until plugd knows of the process that the client saw end */
+	bool patience_over;   /* and that went on for too long */
 	bool digested;        /* digest is set */
 	bool condemned;       /* it is refused from now on */
 	bool idempotent;      /* as the method says when it is sent */

@@ -42,6 +42,8 @@ save_suspicion(struct relay *relay, Plugd__SavedRelay *saved)
 	saved->digested = relay->digested;
 	saved->digest = state_out_bytes(relay->digest, sizeof(relay->digest));
 	saved->condemned = relay->condemned;
+	saved->held = relay->held;
+	saved->patience_over = relay->patience_over;
 	saved->trial = relay->plugin->trial == relay;
 }
 
@@ -96,6 +98,7 @@ router_save(struct router *router, struct state_out *out)
 	suspects_save(router, saved, out);
 	LIST_FOREACH (plugin, &router->registry->plugins, struct plugin, node) {
 		save_list(&plugin->incoming, saved, out);
+		save_list(&plugin->held, saved, out);
 		save_list(&plugin->queue, saved, out);
 		save_list(&plugin->suspects, saved, out);
 		LIST_FOREACH (in, &plugin->instances, struct instance, node)
@@ -158,6 +161,8 @@ restore_suspicion(struct relay *relay, const Plugd__SavedRelay *saved, struct st
 	relay->digested = saved->digested;
 	state_in_copy(in, "a digest", relay->digest, sizeof(relay->digest), &saved->digest);
 	relay->condemned = saved->condemned;
+	relay->held = saved->held;
+	relay->patience_over = saved->patience_over;
 	if (saved->trial)
 		relay->plugin->trial = relay;
 }
@@ -209,7 +214,10 @@ place(struct relay *relay, struct state_in *in)
 		list_append(&plugin->incoming, &relay->node);
 		return;
 	case RELAY_QUEUED:
-		list_append(relay->suspect ? &plugin->suspects : &plugin->queue, &relay->node);
+		list_append(relay->held      ? &plugin->held
+			    : relay->suspect ? &plugin->suspects
+					     : &plugin->queue,
+			    &relay->node);
 		plugin->queued++;
 		return;
 	case RELAY_SENT:

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "core/suggest.h"
 #include "serve/answer.h"
+#include "serve/held.h"
 #include "serve/permit.h"
 #include "serve/router_private.h"
 #include "serve/suspects.h"
@@ -196,12 +197,14 @@ enqueue(struct relay *relay)
 	plugin->queued++;
 }
 
-static void
-route(struct relay *relay)
+void
+router_route(struct relay *relay)
 {
 	struct plugin *plugin = relay->plugin;
 	struct instance *in;
 
+	if (held_take(relay))
+		return;
 	if ((relay->router->poison.live || relay->died_channel) && !suspects_admit(relay))
 		return;
 	if (relay->suspect && plugin_lets_calls_wait(plugin)) {
@@ -250,6 +253,7 @@ send_suspects(struct plugin *plugin)
 void
 router_dispatch(struct plugin *plugin)
 {
+	held_release(plugin);
 	send_suspects(plugin);
 	while (send_first(plugin, &plugin->queue))
 		;
@@ -351,7 +355,7 @@ on_chunk(struct ticket *ticket, const Plug__Chunk *chunk)
 	if (err)
 		refuse_part(relay, err);
 	else if (chunk->last)
-		route(relay);
+		router_route(relay);
 }
 
 static void
@@ -436,7 +440,7 @@ router_call(struct router *router, struct client *client, uint64_t id, const Plu
 	if (err)
 		refuse_part(relay, err);
 	else if (!call->more)
-		route(relay);
+		router_route(relay);
 }
 
 /* ---- deadlines ---- */
@@ -470,6 +474,8 @@ router_on_deadline(struct relay *relay)
 		       "the deadline passed before all of the payload was there");
 		return;
 	case RELAY_QUEUED:
+		if (held_too_long(relay))
+			return;
 		router_finish(relay, PLUG_ETIMEOUT, "not started within %llu ms: %s is %s%s%s%s",
 			      (unsigned long long)waited_ms, plugin_name(relay->plugin),
 			      plugin_word(relay->plugin), *why ? ": " : "", why,

@@ -20,6 +20,9 @@ void router_finish_unavailable(struct relay *relay);
  * ended. */
 bool router_send(struct relay *relay, struct instance *in);
 
+/* All of it is there: to a process, or where it waits for one, or to its end. */
+void router_route(struct relay *relay);
+
 /* Hand what waits to the instance, as far as it has room. */
 void router_dispatch(struct plugin *plugin);
 

@@ -178,6 +178,8 @@ void
 router_on_abandon(struct router *router, struct plugin *plugin)
 {
 	(void)router;
+	LIST_FOREACH_SAFE (relay, &plugin->held, struct relay, node)
+		router_finish_unavailable(relay);
 	LIST_FOREACH_SAFE (relay, &plugin->suspects, struct relay, node)
 		router_finish_unavailable(relay);
 	LIST_FOREACH_SAFE (relay, &plugin->queue, struct relay, node)

@@ -256,27 +256,44 @@ was_on(const struct instance *in, const struct relay *relay)
 
 /* The client has noticed the death before plugd is done with it. */
 static void
-claim_early(struct relay *relay, const struct poison_key *key)
+claim_early(struct relay *relay)
+{
+	struct poison_key key;
+
+	LIST_FOREACH (in, &relay->plugin->instances, struct instance, node) {
+		if (!(in->exited ? death_is_by_request(in) : death_may_be_by_request(in)) ||
+		    !was_on(in, relay) || !key_of(relay, &key))
+			continue;
+		if (in->exited) {
+			accuse(relay->router, in->generation, &key);
+			continue;
+		}
+		relay->suspect = true;
+		relay->suspect_since = in->generation;
+		suspects_remember(in, &key);
+	}
+}
+
+bool
+suspects_seem_well(const struct relay *relay)
 {
 	LIST_FOREACH (in, &relay->plugin->instances, struct instance, node) {
-		if (!was_on(in, relay))
-			continue;
-		if (in->exited && death_is_by_request(in)) {
-			accuse(relay->router, in->generation, key);
-		} else if (!in->exited && death_may_be_by_request(in)) {
-			relay->suspect = true;
-			relay->suspect_since = in->generation;
-			suspects_remember(in, key);
-		}
+		const struct channel *channel = channel_of(in, (uint32_t)relay->died_channel);
+
+		if (channel && channel->number == relay->died_channel && relay->has_user &&
+		    channel->uid == relay->uid)
+			return instance_takes_calls(in);
 	}
+	return false;
 }
 
 /* Is it true what the client says, as far as plugd can know?  By the rules of poison.h he can do
  * harm to his own user's requests only. */
 static void
-claim(struct relay *relay, const struct poison_key *key)
+claim(struct relay *relay)
 {
 	struct router *router = relay->router;
+	struct poison_key key;
 
 	for (size_t i = 0; i < ROUTER_DIED; i++) {
 		struct router_died *died = &router->died[i];
@@ -284,10 +301,11 @@ claim(struct relay *relay, const struct poison_key *key)
 		if (!is_claimed(relay, died->channel, died->number, died->uid))
 			continue;
 		died->channel = 0;
-		accuse(router, died->generation, key);
+		if (key_of(relay, &key))
+			accuse(router, died->generation, &key);
 		return;
 	}
-	claim_early(relay, key);
+	claim_early(relay);
 }
 
 static void
@@ -357,10 +375,9 @@ bool
 suspects_admit(struct relay *relay)
 {
 	const struct poison_entry *entry;
-	struct poison_key key;
 
-	if (relay->has_user && relay->died_channel && key_of(relay, &key))
-		claim(relay, &key);
+	if (relay->has_user && relay->died_channel)
+		claim(relay);
 	switch (judge(relay, &entry)) {
 	case POISON_NO:
 		refuse(relay, entry);

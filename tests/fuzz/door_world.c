@@ -123,6 +123,7 @@ make(void)
 	      PLUG_OK);
 	events_init(&d->host.events);
 	graves_init(&d->host.graves, d->loop);
+	vigil_init(&d->host.vigil, d->loop);
 	daemon_watch_init(d);
 	daemon_discover_init(d);
 	registry_init(&d->registry, &d->host);

@@ -12,6 +12,7 @@
 #include "door_world.h"
 #include "fuzz.h"
 #include "ipc/packet.h"
+#include "serve/channels_private.h"
 #include "state/state.h"
 
 static uint8_t state_bytes[FUZZ_INPUT_MAX];
@@ -53,6 +54,8 @@ come(void)
 	say(&env, -1);
 }
 
+static uint64_t died_channel; /* of the next call; 0: none */
+
 static void
 call(uint64_t id, const char *plugin, const char *method, bool more)
 {
@@ -64,6 +67,9 @@ call(uint64_t id, const char *plugin, const char *method, bool more)
 	call.method = (char *)(uintptr_t)method;
 	call.content_type = (char *)"text/plain";
 	call.more = more;
+	call.again = died_channel != 0;
+	call.died_channel = died_channel;
+	call.died_number = 1;
 	call.payload.data = (uint8_t *)(uintptr_t) "payload";
 	call.payload.len = 7;
 	env.body_case = PLUG__ENVELOPE__BODY_CALL;
@@ -155,6 +161,21 @@ suspect(void)
 	CHECK(poison_accuse(&world.daemon.router.poison, &key, 2, 1, &confirmed));
 }
 
+/* A call whose process is dead, says its client; plugd does not know yet. */
+static void
+hold(void)
+{
+	struct plugin *plugin = registry_find(&world.daemon.registry, "live");
+	struct instance *in = plugin_main_instance(plugin);
+
+	if (list_empty(&in->channels))
+		return; /* the world has none: memory was short */
+	died_channel = LIST_FIRST(&in->channels, struct channel, of_instance)->number;
+	call(4, "live", "echo", false);
+	died_channel = 0;
+	CHECK(!list_empty(&plugin->held));
+}
+
 static void
 live(void)
 {
@@ -169,6 +190,7 @@ live(void)
 	call(2, "live", "stream", false);
 	call(3, "live", "stream", true);
 	open_channels();
+	hold();
 	act(13, "live", PLUG__ACTION__ACTION_RELOAD);
 }
 

@@ -21,7 +21,7 @@ CARRIED = {
     ("plugin/slot.h", "slot"): (["plugin/slot_state.c"], {"node": MADE, "plugin": MADE}),
     ("plugin/plugin.h", "plugin"): (["plugin/plugin_state.c"], {
         "node": MADE, "host": MADE, "handling": "0 between two events", "incoming": "by the router",
-        "queue": "by the router", "queued": "by the router", "waiters": "by control", "suspects": "by the router",
+        "queue": "by the router", "held": "by the router", "queued": "by the router", "waiters": "by control", "suspects": "by the router",
         "trial": "by the router", "change": "by control", "was_removed": "false between two searches",
     }),
     ("plugin/rollout.h", "rollout"): (["plugin/plugin_state.c"], {}),
