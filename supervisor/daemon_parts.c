@@ -139,6 +139,14 @@ describe_calls(void *user, struct instance *in, struct crash_call *calls, size_t
 }
 
 static void
+on_left(void *user, struct instance *in)
+{
+	struct daemon *d = user;
+
+	router_on_left(&d->router, in);
+}
+
+static void
 on_replaced(void *user, struct instance *in)
 {
 	struct daemon *d = user;
@@ -213,6 +221,7 @@ const struct host_ops daemon_host_ops = {
 	.on_reply = on_reply,
 	.on_channel_message = on_channel_message,
 	.describe_calls = describe_calls,
+	.on_left = on_left,
 	.on_replaced = on_replaced,
 	.on_ended = on_ended,
 	.on_gone = on_gone,

@@ -124,10 +124,11 @@ step()
 	return 1
 }
 
+# A disk that is still busy with what was built can stall processes for seconds, which plugd takes for hung.
 build()
 {
 	step "[$1] configuring $builds/$1" cmake --preset "$1" -B "$builds/$1" &&
-		step "[$1] building" cmake --build "$builds/$1" -j "$jobs"
+		step "[$1] building" cmake --build "$builds/$1" -j "$jobs" && sync
 }
 
 # Reports are what is counted, so a run that left none is a failure.

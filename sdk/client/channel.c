@@ -91,8 +91,11 @@ move_unposted(struct plugc_channel *channel)
 
 	for (flight = TAILQ_FIRST(&channel->out); flight; flight = next) {
 		next = TAILQ_NEXT(flight, link);
-		if (!flight->started)
-			send_elsewhere(flight);
+		if (flight->started)
+			continue;
+		if (flight->call && channel->gone && channel->holds)
+			flight->call->died_channel = channel->number; /* it had no number there */
+		send_elsewhere(flight);
 	}
 }
 

@@ -212,7 +212,6 @@ hand_piece(struct plugc_call *call, struct plugc_message *message)
 	return call->on_piece(&message->pub.payload, call->user);
 }
 
-/* Over plugd.  False: there is a channel now, nothing was sent. */
 /* Giving back the memory of channels that were left takes as long as a call, and the processor that
  * this one may need: it is done at its end, or when it takes longer. */
 static void
@@ -230,6 +229,7 @@ tidy_meanwhile(struct plug_client *client, struct plugc_route *route, struct plu
 	pthread_mutex_lock(&client->lock);
 }
 
+/* Over plugd.  False: there is a channel now, nothing was sent. */
 static bool
 control_call(struct plug_client *client, struct plugc_route *of, struct plugc_call *call)
 {

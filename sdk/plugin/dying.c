@@ -58,7 +58,7 @@ hang_up(size_t from, size_t to)
 		int held = atomic_load_explicit(&hung_up_on[i], memory_order_relaxed);
 
 		if (held)
-			shutdown(held - 1, SHUT_RDWR);
+			shutdown(held - 1, SHUT_WR); /* here nobody is to notice */
 	}
 }
 

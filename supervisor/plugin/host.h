@@ -34,6 +34,8 @@ struct host_ops {
 	/* For a crash report: at most `max` of its calls; returns how many there are. */
 	size_t (*describe_calls)(void *user, struct instance *instance, struct crash_call *calls,
 				 size_t max);
+	/* It has become one that takes no calls, whatever it does now. */
+	void (*on_left)(void *user, struct instance *instance);
 	/* The process is dying, and another one has its place: move its calls that may be moved. */
 	void (*on_replaced)(void *user, struct instance *instance);
 	/* The process is dead, and all that it sent was read: move its calls that may be moved.

@@ -221,6 +221,8 @@ instance_handle(struct instance *in, enum process_event event)
 	in->state = next;
 	instance_mark_left(in, before);
 	perform(in, effects);
+	if (before == PS_READY && next != PS_READY && !(effects & PX(RELEASE)))
+		in->plugin->host->ops->on_left(in->plugin->host->ops_user, in);
 	if (event != PE_EXITED && next == PS_DRAINING && before != PS_DRAINING)
 		instance_look_drained(in);
 }

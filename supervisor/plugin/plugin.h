@@ -70,7 +70,7 @@ struct plugin {
 	struct list queue;    /* calls that wait for an instance */
 	struct list suspects; /* and of them those that a process may have died of: one at a time */
 	struct relay *trial;  /* the one of those that a process has */
-	unsigned queued;      /* in these three lists */
+	unsigned queued;      /* in both lists */
 	uint64_t turns;       /* calls given to a process */
 	struct change *change; /* of its configuration, under way; or NULL */
 	struct list waiters;   /* requests that wait for it to settle */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "plugin/death.h"
 #include "plugin/plugin.h"
 
@@ -130,8 +131,11 @@ tell_later(const struct instance *in)
 	struct host *host = in->plugin->host;
 	struct failover *of = calloc(1, sizeof(*of));
 
-	if (!of)
+	if (!of) {
+		log_line(LOG_INFO, plugin_name(in->plugin), in->pid,
+			 "failover: a spare took its place; another one is started");
 		return;
+	}
 	of->task.run = tell;
 	of->host = host;
 	snprintf(of->plugin, sizeof(of->plugin), "%s", plugin_name(in->plugin));

@@ -22,13 +22,15 @@ struct vigil_task {
 struct vigil {
 	struct ev_loop *loop; /* NULL: it never stays awake, as where there is one processor */
 	ev_idle idle_w;
-	uint64_t until_ns;
+	ev_timer end_w;
+	uint64_t began_ns;
 	struct list tasks;
 };
 
 void vigil_init(struct vigil *vigil, struct ev_loop *loop);
 
-/* Begin, or begin anew. */
+/* Begin, or go on for as long again; it ends all the same when it has lasted for five times as
+ * long. */
 void vigil_keep(struct vigil *vigil);
 
 bool vigil_is_kept(const struct vigil *vigil);

@@ -5,6 +5,7 @@
 #include "os/proc.h"
 #include "serve/answer.h"
 #include "serve/control_private.h"
+#include "serve/held.h"
 
 /* ---- info ---- */
 
@@ -260,7 +261,7 @@ fill_stats(Plug__PluginStats *message, const struct plugin *plugin, struct arena
 	message->calls = stats->calls;
 	message->ok = stats->ok;
 	message->errors = stats->errors;
-	message->queued = plugin->queued;
+	message->queued = plugin->queued + held_count(plugin);
 	message->restarts = plugin->restarts;
 	message->crashes = plugin->crashes_seen;
 	message->start_ms = plugin->last_start_ms;

@@ -7,6 +7,7 @@
 #include "serve/answer.h"
 #include "serve/change.h"
 #include "serve/control_private.h"
+#include "serve/held.h"
 
 static void
 fill_call(Plug__CallInFlight *message, struct crash_call *call)
@@ -208,7 +209,7 @@ fill_plugin(Plug__PluginStatus *status, const struct control_ctx *ctx, const str
 	status->failure_limit = face->backoff.max_failures;
 	if (face->state == SS_BACKOFF && face->retry_at_ms > now)
 		status->retry_in_ms = face->retry_at_ms - now;
-	status->queued = plugin->queued;
+	status->queued = plugin->queued + held_count(plugin);
 	status->autostart = plugin_starts_by_itself(plugin);
 	status->scale = plugin->scale;
 	if (face->current) {

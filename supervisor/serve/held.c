@@ -1,10 +1,21 @@
 #include "serve/held.h"
 
 #include "base/clock.h"
+#include "plugin/saved.h"
 #include "serve/router_private.h"
 #include "serve/suspects.h"
 
 #define HOLD_MS 1000
+
+unsigned
+held_count(const struct plugin *plugin)
+{
+	unsigned count = 0;
+
+	LIST_FOREACH (relay, &plugin->held, struct relay, node)
+		count++;
+	return count;
+}
 
 /* ---- on the list and off it ---- */
 
@@ -19,17 +30,16 @@ seconds_left(const struct relay *relay)
 bool
 held_take(struct relay *relay)
 {
-	struct plugin *plugin = relay->plugin;
+	const struct instance *in =
+		relay->died_channel && !relay->patience_over ? suspects_process_of(relay) : NULL;
 	double seconds = seconds_left(relay);
 
-	if (!relay->died_channel || relay->patience_over ||
-	    plugin->queued >= relay->router->limits.queue_calls || !suspects_seem_well(relay))
+	if (!in || !instance_takes_calls(in))
 		return false;
 	relay->state = RELAY_QUEUED;
-	relay->held = true;
+	relay->held_for = in->generation;
 	list_remove(&relay->node);
-	list_append(&plugin->held, &relay->node);
-	plugin->queued++;
+	list_append(&relay->plugin->held, &relay->node);
 	relay_arm(relay, seconds < HOLD_MS / 1e3 ? seconds : HOLD_MS / 1e3);
 	return true;
 }
@@ -37,13 +47,11 @@ held_take(struct relay *relay)
 static void
 let_go(struct relay *relay)
 {
-	struct plugin *plugin = relay->plugin;
-
 	relay->state = RELAY_RECEIVING;
-	relay->held = false;
+	relay->held_for = 0;
+	relay->patience_over = true; /* once is enough */
 	list_remove(&relay->node);
-	list_append(&plugin->incoming, &relay->node);
-	plugin->queued--;
+	list_append(&relay->plugin->incoming, &relay->node);
 	relay_arm(relay, seconds_left(relay));
 	router_route(relay);
 }
@@ -53,9 +61,12 @@ let_go(struct relay *relay)
 static struct relay *
 first_to_go(const struct plugin *plugin)
 {
-	LIST_FOREACH (relay, &plugin->held, struct relay, node)
-		if (!suspects_seem_well(relay))
+	LIST_FOREACH (relay, &plugin->held, struct relay, node) {
+		const struct instance *in = plugin_instance(plugin, relay->held_for);
+
+		if (!in || !instance_takes_calls(in))
 			return relay;
+	}
 	return NULL;
 }
 
@@ -71,9 +82,8 @@ held_release(struct plugin *plugin)
 bool
 held_too_long(struct relay *relay)
 {
-	if (!relay->held || clock_mono_ns() >= relay->deadline_ns)
+	if (!relay->held_for || clock_mono_ns() >= relay->deadline_ns)
 		return false;
-	relay->patience_over = true;
 	let_go(relay);
 	return true;
 }

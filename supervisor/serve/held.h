@@ -10,12 +10,15 @@
 
 #include "serve/relay.h"
 
-/* Hold it, if the process that its client believes dead may still seem to take calls.  False: it
- * goes on. */
+/* Hold it, if the process that its client believes dead still seems to take calls.  False: it goes
+ * on.  It is none of limits.queue_calls: it was somewhere else already, and may not be refused. */
 bool held_take(struct relay *relay);
 
-/* Route those of which it is known now. */
+/* A process of the plugin takes no calls any more: route those that were held for that. */
 void held_release(struct plugin *plugin);
+
+/* How many there are. */
+unsigned held_count(const struct plugin *plugin);
 
 /* Its timer has fired.  True: the process lives on after all, and the call was routed; it keeps its
  * deadline.  False: it was not held, or its deadline has passed. */

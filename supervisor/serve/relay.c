@@ -65,7 +65,7 @@ relay_new(struct router *router, struct plugin *plugin, const Plug__Call *call, 
 static void
 detach(struct relay *relay)
 {
-	if (relay->state == RELAY_QUEUED)
+	if (relay->state == RELAY_QUEUED && !relay->held_for)
 		relay->plugin->queued--;
 	list_remove(&relay->node);
 	if (relay->plugin->trial == relay)

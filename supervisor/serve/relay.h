@@ -50,13 +50,14 @@ struct relay {
 		kept_node; /* of router->kept, while parts are there only to be looked at later */
 	uint32_t uid;      /* of the client, where has_user */
 	uint64_t died_channel, died_number; /* as the client says; 0: nothing */
+	uint32_t
+		held_for; /* QUEUED: until plugd knows of the end of this generation, too; 0: not */
 	uint32_t suspect_since; /* the generation whose death made it one; 0: it was known */
 	uint8_t digest[POISON_DIGEST];
 
 	bool has_user;        /* plugd's own have none */
 	bool suspect;         /* a process may have died of it: not beside another one */
-	bool held;            /* QUEUED: until plugd knows of the process that the client saw end */
-	bool patience_over;   /* and that went on for too long */
+	bool patience_over;   /* it was held, and is not again */
 	bool digested;        /* digest is set */
 	bool condemned;       /* it is refused from now on */
 	bool idempotent;      /* as the method says when it is sent */

@@ -42,7 +42,7 @@ save_suspicion(struct relay *relay, Plugd__SavedRelay *saved)
 	saved->digested = relay->digested;
 	saved->digest = state_out_bytes(relay->digest, sizeof(relay->digest));
 	saved->condemned = relay->condemned;
-	saved->held = relay->held;
+	saved->held_for = relay->held_for;
 	saved->patience_over = relay->patience_over;
 	saved->trial = relay->plugin->trial == relay;
 }
@@ -161,7 +161,7 @@ restore_suspicion(struct relay *relay, const Plugd__SavedRelay *saved, struct st
 	relay->digested = saved->digested;
 	state_in_copy(in, "a digest", relay->digest, sizeof(relay->digest), &saved->digest);
 	relay->condemned = saved->condemned;
-	relay->held = saved->held;
+	relay->held_for = saved->held_for;
 	relay->patience_over = saved->patience_over;
 	if (saved->trial)
 		relay->plugin->trial = relay;
@@ -181,6 +181,8 @@ contradiction(const struct relay *relay)
 		return "that is being tried, and that no process has";
 	if (relay->on_outcome && !sent)
 		return "that plugd made, and that no process has";
+	if (relay->held_for && relay->state != RELAY_QUEUED)
+		return "that is held, and does not wait";
 	if (relay->on_outcome && relay->ticket.client)
 		return "that plugd made, and that a client waits for";
 	return NULL;
@@ -197,6 +199,7 @@ check_relay(struct relay *relay, struct state_in *in)
 	relay->state = RELAY_RECEIVING;
 	relay->instance = NULL;
 	relay->on_outcome = NULL;
+	relay->held_for = 0;
 	if (relay->plugin->trial == relay)
 		relay->plugin->trial = NULL;
 }
@@ -214,11 +217,11 @@ place(struct relay *relay, struct state_in *in)
 		list_append(&plugin->incoming, &relay->node);
 		return;
 	case RELAY_QUEUED:
-		list_append(relay->held      ? &plugin->held
+		list_append(relay->held_for  ? &plugin->held
 			    : relay->suspect ? &plugin->suspects
 					     : &plugin->queue,
 			    &relay->node);
-		plugin->queued++;
+		plugin->queued += !relay->held_for;
 		return;
 	case RELAY_SENT:
 		list_append(&relay->instance->calls, &relay->node);

@@ -253,7 +253,6 @@ send_suspects(struct plugin *plugin)
 void
 router_dispatch(struct plugin *plugin)
 {
-	held_release(plugin);
 	send_suspects(plugin);
 	while (send_first(plugin, &plugin->queue))
 		;

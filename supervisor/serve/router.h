@@ -46,6 +46,7 @@ void router_call(struct router *router, struct client *client, uint64_t id, cons
 /* host_ops */
 void router_on_ready(struct router *router, struct instance *in);
 void router_on_reply(struct router *router, struct instance *in, const Plug__Envelope *env);
+void router_on_left(struct router *router, struct instance *in);
 void router_on_replaced(struct router *router, struct instance *in);
 void router_on_ended(struct router *router, struct instance *in);
 void router_on_gone(struct router *router, struct instance *in, const char *why);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "serve/held.h"
 #include "serve/router_private.h"
 #include "serve/suspects.h"
 
@@ -171,7 +172,15 @@ void
 router_on_ready(struct router *router, struct instance *in)
 {
 	(void)router;
+	held_release(in->plugin); /* another one has left, perhaps */
 	router_dispatch(in->plugin);
+}
+
+void
+router_on_left(struct router *router, struct instance *in)
+{
+	(void)router;
+	held_release(in->plugin);
 }
 
 void
@@ -261,6 +270,7 @@ router_on_ended(struct router *router, struct instance *in)
 {
 	suspects_after_death(router, in);
 	queue_replays(in);
+	held_release(in->plugin);
 	router_dispatch(in->plugin); /* another process may be there */
 }
 

@@ -274,17 +274,17 @@ claim_early(struct relay *relay)
 	}
 }
 
-bool
-suspects_seem_well(const struct relay *relay)
+const struct instance *
+suspects_process_of(const struct relay *relay)
 {
 	LIST_FOREACH (in, &relay->plugin->instances, struct instance, node) {
 		const struct channel *channel = channel_of(in, (uint32_t)relay->died_channel);
 
 		if (channel && channel->number == relay->died_channel && relay->has_user &&
 		    channel->uid == relay->uid)
-			return instance_takes_calls(in);
+			return in;
 	}
-	return false;
+	return NULL;
 }
 
 /* Is it true what the client says, as far as plugd can know?  By the rules of poison.h he can do

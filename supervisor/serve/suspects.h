@@ -24,8 +24,8 @@ void suspects_after_death(struct router *router, struct instance *in);
 /* A call whose payload is whole.  False: it was refused, and has ended. */
 bool suspects_admit(struct relay *relay);
 
-/* The process of which its client says that it died takes calls, as far as plugd knows. */
-bool suspects_seem_well(const struct relay *relay);
+/* The process of which its client says that it died, if it is there and had a channel of his. */
+const struct instance *suspects_process_of(const struct relay *relay);
 
 /* One that waited, and would be sent now: processes may have died of others like it meanwhile.
  * False: it was refused, or waits among the suspects from now on. */

@@ -502,8 +502,7 @@ def test_one_that_pauses_and_cannot_be_started(site):
     reasons = []
     with wire.Client(site) as client:
         for spare in range(10):
-            used = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 1
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + spare, hard))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (procs.limit_that_leaves(pid, spare), hard))
             act = wire.admin.ActRequest(name="actor", action=wire.admin.ACTION_RELOAD)
             reasons.append(client.request(act=act)[-1].message)
             if "cannot be started" in reasons[-1]:

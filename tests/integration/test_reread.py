@@ -210,8 +210,7 @@ def test_what_cannot_be_looked_at_is_not_gone(site):
     soft, hard = resource.prlimit(plugd, resource.RLIMIT_NOFILE)
     with wire.Client(site) as client:
         for spare in range(8):
-            used = max(map(int, os.listdir(f"/proc/{plugd}/fd"))) + 1
-            resource.prlimit(plugd, resource.RLIMIT_NOFILE, (used + spare, hard))
+            resource.prlimit(plugd, resource.RLIMIT_NOFILE, (procs.limit_that_leaves(plugd, spare), hard))
             act = wire.admin.ActRequest(action=wire.admin.ACTION_REREAD)
             client.request(act=act)
             resource.prlimit(plugd, resource.RLIMIT_NOFILE, (soft, hard))

@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 
-from plugtest import build, wire
+from plugtest import build, procs, wire
 
 from . import schedule
 
@@ -273,8 +273,8 @@ def few_descriptors(world, pid, step, of):
         try:
             now = resource.prlimit(pid, resource.RLIMIT_NOFILE)
             before, count = world.file_limits.get(pid, (now, 0))
-            used = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(used + step["spare"], before[0]), before[1]))
+            limit = procs.limit_that_leaves(pid, step["spare"])
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(limit, before[0]), before[1]))
         except (ProcessLookupError, FileNotFoundError, ValueError):
             raise Skipped("it has just ended") from None
         world.file_limits[pid] = (before, count + 1)

@@ -65,6 +65,12 @@ def descriptors(pid):
     return found
 
 
+def limit_that_leaves(pid, spare):
+    """The limit of descriptors with which it may open so many more: there are gaps below its highest."""
+    taken = descriptors(pid)
+    return [number for number in range(max(taken) + spare + 2) if number not in taken][spare]
+
+
 def rss_bytes(pid):
     return int(status(pid)["VmRSS"].split()[0]) * 1024
 

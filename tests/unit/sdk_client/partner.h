@@ -17,6 +17,7 @@ struct partner_terms {
 	uint64_t region_bytes, call_bytes, window_bytes;
 	uint32_t generation;
 	const char *instance;
+	bool holds; /* a call of a channel that ended waits in plugd */
 };
 
 struct partner {
@@ -28,16 +29,17 @@ struct partner {
 	struct plugs_taker taker;
 	struct plug_status_page *page;
 	int own_fd, page_fd, wake_fd, their_wake_fd;
-	unsigned channels;      /* granted */
-	unsigned over_plugd;    /* calls that came over plugd, each answered "plugd" */
-	bool again;             /* the last of them said so */
-	unsigned wakes;         /* sent */
-	plug_err plugd_outcome; /* of calls over plugd */
-	plug_err refusal;       /* of further requests for channels */
-	bool ask_again;         /* … which says so */
-	uint64_t patience_ms;   /* … and its timeout_ms */
-	unsigned requests;      /* for channels */
-	uint64_t asked_bytes;   /* the last of them */
+	unsigned channels;                  /* granted */
+	unsigned over_plugd;                /* calls that came over plugd, each answered "plugd" */
+	bool again;                         /* the last of them said so */
+	uint64_t died_channel, died_number; /* … and named */
+	unsigned wakes;                     /* sent */
+	plug_err plugd_outcome;             /* of calls over plugd */
+	plug_err refusal;                   /* of further requests for channels */
+	bool ask_again;                     /* … which says so */
+	uint64_t patience_ms;               /* … and its timeout_ms */
+	unsigned requests;                  /* for channels */
+	uint64_t asked_bytes;               /* the last of them */
 	uint8_t bytes[PLUG_RECORD_BYTES_MAX];
 	struct plugs_tensor tensors[PLUGS_TENSORS_MAX]; /* of the last record */
 	struct plugs_buffer buffers[PLUGS_BUFFERS_MAX];

@@ -103,7 +103,11 @@ partner_serve_plugd(struct partner *partner)
 	} else {
 		MUST(is_call || env->body_case == PLUG__ENVELOPE__BODY_CHUNK);
 		partner->over_plugd += is_call;
-		partner->again = is_call ? env->call->again : partner->again;
+		if (is_call) {
+			partner->again = env->call->again;
+			partner->died_channel = env->call->died_channel;
+			partner->died_number = env->call->died_number;
+		}
 		if (is_call ? !env->call->more : env->chunk->last)
 			peer_reply(partner->peer,
 				   (struct peer_reply){.id = env->id,
@@ -198,6 +202,7 @@ partner_grant_fds(struct partner *partner, const int *fds, size_t count)
 	grant.instance = (char *)(partner->terms.instance ? partner->terms.instance : "echo");
 	grant.generation = partner->terms.generation ? partner->terms.generation : 1;
 	grant.region_bytes = partner->terms.region_bytes;
+	grant.holds = partner->terms.holds;
 	limits.call_bytes = partner->terms.call_bytes;
 	limits.window_bytes = partner->terms.window_bytes;
 	grant.limits = &limits;

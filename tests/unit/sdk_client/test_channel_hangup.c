@@ -13,19 +13,22 @@
 struct way {
 	uint64_t closed_at; /* 0: no word */
 	enum plug_status status;
-	bool late; /* the page says so only afterwards */
+	bool late;  /* the page says so only afterwards */
+	bool holds; /* plugd holds what comes before it says so */
 };
 
-static struct way way; /* of the play that is on */
+static struct way way;                     /* of the play that is on */
+static uint64_t died_channel, died_number; /* as the call over plugd named them */
 
 static void
 hangs_up(struct peer *peer)
 {
 	struct partner partner;
+	uint64_t number;
 
-	partner_open(peer, &partner);
+	partner_open_on(peer, &partner, (struct partner_terms){.holds = way.holds});
 	partner.refusal = PLUG_EUNAVAILABLE;
-	partner_expect(&partner, PLUGS_CALL);
+	number = partner_expect(&partner, PLUGS_CALL).id;
 	if (way.closed_at)
 		partner_set_closed_at(&partner, way.closed_at);
 	if (!way.late)
@@ -37,6 +40,9 @@ hangs_up(struct peer *peer)
 		partner_set_status(&partner, way.status);
 	}
 	partner_await_end(&partner);
+	died_channel = partner.died_channel;
+	died_number = partner.died_number;
+	MUST(!died_channel || (partner.again && died_channel == 1 && died_number == number));
 	partner_end(&partner);
 }
 
@@ -106,12 +112,28 @@ test_what_is_waited_for(void **state)
 	}
 }
 
+/* plugd does: what may be executed twice goes there at once and says where it was; for what may not
+ * the end is waited for as ever. */
+static void
+test_plugd_waits_instead(void **state)
+{
+	(void)state;
+	way = (struct way){0, PLUG_STATUS_LIVE, false, true};
+	died_channel = 0;
+	assert_true(shortest("echo", PLUG_OK) < ENDED_MS);
+	assert_int_equal(died_channel, 1);
+	assert_true(play("once", PLUG_EGONE) >= ENDED_MS - 1);
+	way.closed_at = 1;
+	assert_true(play("echo", PLUG_OK) >= ENDED_MS - 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_moved_is_not_waited_for),
 		cmocka_unit_test(test_what_is_waited_for),
+		cmocka_unit_test(test_plugd_waits_instead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

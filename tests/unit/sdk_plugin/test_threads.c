@@ -205,6 +205,27 @@ test_more_calls_than_the_limit_are_refused(void **state)
 	expect_call(caller, "mirror", "x", PLUG_OK, "x");
 }
 
+static bool
+sleeps_on(const struct caller *caller)
+{
+	return __atomic_load_n(&caller->other.head->sleeping, __ATOMIC_SEQ_CST) &
+	       PLUG_SLEEP_RECORDS;
+}
+
+/* Stop the plugin while it sleeps on both, so that it hears of both at once. */
+static void
+stop_asleep(pid_t pid, const struct caller *one, const struct caller *other)
+{
+	while (true) {
+		kill(pid, SIGSTOP);
+		assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
+		if (sleeps_on(one) && sleeps_on(other))
+			return;
+		kill(pid, SIGCONT);
+		usleep(1000);
+	}
+}
+
 /* One caller has 200 calls waiting, yet the other's do not wait for those. */
 static void
 test_channels_are_served_in_turn(void **state)
@@ -215,8 +236,7 @@ test_channels_are_served_in_turn(void **state)
 
 	caller_open(peer_of(state), &other, 0);
 	expect_call(&other, "ticket", "", PLUG_OK, "1");
-	kill(peer_of(state)->pid, SIGSTOP);
-	assert_int_equal(waitpid(peer_of(state)->pid, NULL, WUNTRACED), peer_of(state)->pid);
+	stop_asleep(peer_of(state)->pid, busy, &other);
 	for (int i = 0; i < 200; i++)
 		caller_call_text(busy, "ticket", "");
 	for (int i = 0; i < 10; i++)
