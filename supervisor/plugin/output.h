@@ -57,9 +57,9 @@ const char *output_stream_name(unsigned stream); /* "out" "err" "log" "plugd" */
 /* One captured pipe of one process.  What is printed faster than OUTPUT_STRETCH_BYTES in
  * OUTPUT_STRETCH_SECONDS waits in the pipe, and then its writer does: a flood costs the machine no
  * more than that.  A shorter line counts as OUTPUT_LINE_BYTES, for it is as much work. */
-#define OUTPUT_STRETCH_BYTES   (64u * 1024)
+#define OUTPUT_STRETCH_BYTES   (16u * 1024)
 #define OUTPUT_LINE_BYTES      100u
-#define OUTPUT_STRETCH_SECONDS 0.002
+#define OUTPUT_STRETCH_SECONDS 0.001
 
 struct output_pipe {
 	struct output *output;

@@ -194,7 +194,7 @@ test_little_at_a_time_never_rests(void **state)
 		assert_int_equal(write(t.theirs, LINE, strlen(LINE)), strlen(LINE));
 		while (lines() < i)
 			ev_run(t.loop, EVRUN_ONCE);
-		while (i % 500 == 0 && ev_now(t.loop) < now + OUTPUT_STRETCH_SECONDS)
+		while (i % 100 == 0 && ev_now(t.loop) < now + OUTPUT_STRETCH_SECONDS)
 			ev_now_update(t.loop);
 		assert_true(is_read());
 	}
