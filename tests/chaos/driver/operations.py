@@ -273,8 +273,8 @@ def few_descriptors(world, pid, step, of):
         try:
             now = resource.prlimit(pid, resource.RLIMIT_NOFILE)
             before, count = world.file_limits.get(pid, (now, 0))
-            limit = procs.limit_that_leaves(pid, step["spare"])
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(limit, before[0]), before[1]))
+            used = max(procs.descriptors(pid)) + 1
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(used + step["spare"], before[0]), before[1]))
         except (ProcessLookupError, FileNotFoundError, ValueError):
             raise Skipped("it has just ended") from None
         world.file_limits[pid] = (before, count + 1)
