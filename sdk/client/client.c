@@ -289,6 +289,17 @@ take_outcome(struct plug_client *client, struct plugc_call *call, struct plugc_m
 	return outcome;
 }
 
+/* What was lent is not kept until the next call; nor is anything else, but by a call that had to go
+ * elsewhere and whose answer is there at last. */
+static void
+leave_tidy(struct plugc_route *route, const struct plugc_call *call)
+{
+	if (call->replayed && call->outcome == PLUG_OK)
+		plugc_route_lighten(route);
+	else
+		plugc_route_tidy_later(route);
+}
+
 plug_err
 plug_client_call(struct plug_client *client, const struct plug_request *request,
 		 plug_on_piece on_piece, void *user, struct plug_reply **ret)
@@ -313,7 +324,7 @@ plug_client_call(struct plug_client *client, const struct plug_request *request,
 			break;
 	}
 	if (route)
-		plugc_route_lighten(route);
+		leave_tidy(route, &call);
 	outcome = take_outcome(client, &call, &reply);
 	plugc_call_fini(client, &call);
 	if (ret)

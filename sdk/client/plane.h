@@ -241,8 +241,8 @@ void plugc_route_tidy(struct plugc_route *route);
 void plugc_route_tidy_later(struct plugc_route *route);
 bool plugc_route_has_left(struct plugc_route *route);
 
-/* Give back only what others may want: the rest, a few hundred KiB, takes as long as a call, and
- * the next channel or a longer wait sees to it.  Takes route->lock. */
+/* Give back only what others may want: the rest, half a MiB, takes as long as a call, and the
+ * end of the next call sees to it, the next channel, or a longer wait.  Takes route->lock. */
 void plugc_route_lighten(struct plugc_route *route);
 
 /* Take it away from the route and let the plugin know.  All flights have ended. */
