@@ -225,12 +225,25 @@ def test_what_the_kernel_kills_for_memory_is_named(site, tight):
     site.ready("greedy", generation=2)
 
 
+def oom_kills():
+    """Of the whole machine: other tests bring them about."""
+    return next(line for line in pathlib.Path("/proc/vmstat").read_text().splitlines() if line.startswith("oom_kill "))
+
+
 def test_a_kill_from_outside_is_not_called_short_memory(site):
     site.actor()
-    site.start()
-    pid = site.ready()["pid"]
-    procs.Watched(pid).kill()
-    assert "memory" not in site.event("crashed", "actor", pid=pid)["detail"]
+    for _ in range(20):
+        before = oom_kills()
+        site.start()
+        pid = site.ready()["pid"]
+        procs.Watched(pid).kill()
+        detail = site.event("crashed", "actor", pid=pid)["detail"]
+        if oom_kills() == before:
+            break
+        site.stop()
+    else:
+        pytest.skip("the kernel goes on killing for memory")
+    assert "memory" not in detail
 
 
 def test_limits_are_shown(site):
