@@ -148,8 +148,11 @@ take_spec(struct registry *registry, struct spec *spec, bool noticed)
 		return;
 	}
 	if (known) {
+		bool same = !strcmp(known->spec->path, spec->path);
+
 		known->removed = known->out_of_reach = false;
-		if (noticed && !known->was_removed && !strcmp(known->spec->path, spec->path))
+		/* While a version is being chosen, another one found is the one before. */
+		if (same ? noticed && !known->was_removed : known->choosing != PLUGIN_CHOSEN)
 			spec_free(spec);
 		else
 			plugin_update(known, spec);

@@ -103,6 +103,18 @@ def test_a_plugin_that_is_one_file(store):
     store.ok("uninstall", "snake")
 
 
+def test_what_is_looked_for_while_it_is_upgraded(store):
+    """The new version is in force, and the old one, not gone yet, is still the chosen one: that is not what is started next."""
+    install(store, packs.folder(store.root, exec=["./plugin", "--version", "1.0.0", "--stop-deaf"]))
+    upgrading = store.ctl_start("upgrade", "actor", packs.folder(store.root, version="2.0.0"))
+    store.event("ready", "actor", generation=2)
+    install(store, packs.folder(store.root, name="other"))  # plugd notices that, and looks at everything
+    upgrading.communicate(timeout=build.seconds(30))
+    assert upgrading.returncode == 0 and store.status("actor")["version"] == chosen(store) == "2.0.0"
+    store.ok("restart", "actor")
+    assert store.status("actor")["version"] == chosen(store) == "2.0.0"
+
+
 def test_a_program_that_is_no_plugin(store):
     assert "manifest" in refused(store, "install", "/bin/true")
     assert [entry.name for entry in store.store.iterdir()] == [".lock"]
