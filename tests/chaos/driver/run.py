@@ -189,7 +189,8 @@ class Run:
         world.sample("final")
 
     def lines(self):
-        return [json.loads(line) for line in (self.history.folder / DRIVER).read_text().splitlines()]
+        whole = (self.history.folder / DRIVER).read_text().rpartition("\n")[0]  # the last may still be on its way
+        return [json.loads(line) for line in whole.splitlines()]
 
     def stop(self):
         world = self.world
