@@ -9,6 +9,8 @@
 #include "plugin/registry.h"
 #include "plugin/registry_check.h"
 
+#define VERSION_PARTS 3 /* of a path in the store, from the version on */
+
 /* ---- bad ones ---- */
 
 const char *
@@ -208,13 +210,36 @@ keep_out_of_reach(struct plugin *plugin, const char *folder)
 	plugin->out_of_reach = true;
 }
 
+/* How much of the path is left without so many of its last parts. */
+static size_t
+without_last(const char *path, int parts)
+{
+	size_t length = strlen(path);
+
+	while (parts && length)
+		parts -= path[--length] == '/';
+	return length;
+}
+
+/* While a version is being chosen, what the search found, and cannot be used, is the one before:
+ * STORE/NAME/.versions/VERSION/NAME/MANIFEST, as this one. */
+static bool
+is_version_before(const struct plugin *plugin, const char *path)
+{
+	size_t shared = without_last(path, VERSION_PARTS);
+
+	return plugin->choosing != PLUGIN_CHOSEN && shared &&
+	       shared == without_last(plugin->spec->path, VERSION_PARTS) &&
+	       !strncmp(path, plugin->spec->path, shared);
+}
+
 static void
 keep_if_bad(struct registry *registry, struct plugin *plugin)
 {
 	LIST_FOREACH (one, &registry->bad, struct bad_plugin, node) {
 		if (!one->path)
 			continue;
-		if (!strcmp(one->path, plugin->spec->path))
+		if (!strcmp(one->path, plugin->spec->path) || is_version_before(plugin, one->path))
 			plugin->removed = false;
 		else if (is_unseen(plugin, one) || is_out_of_reach(plugin, one))
 			keep_out_of_reach(plugin, one->path);

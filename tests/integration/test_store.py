@@ -377,6 +377,21 @@ def test_where_signatures_are_required(store, keys):
     store.ok("use", "actor", "1.0.0")
 
 
+def test_what_is_looked_for_while_a_signed_one_follows(store, keys):
+    """The old one, not gone yet, would be read no more: that is no reason to forget the plugin."""
+    install(store, packs.folder(store.root, exec=["./plugin", "--version", "1.0.0", "--stop-deaf"]))
+    store.configure({"store": {"dir": "store", "require_signature": True}})
+    store.ok("reread")
+    signed = [packs.archive(packs.folder(store.root, version="2.0.0")), packs.archive(packs.folder(store.root, name="other"))]
+    for archive in signed:
+        keys[0].sign(archive)
+    upgrading = store.ctl_start("upgrade", "actor", signed[0])
+    store.event("ready", "actor", generation=2)
+    install(store, signed[1])
+    upgrading.communicate(timeout=build.seconds(30))
+    assert upgrading.returncode == 0 and store.status("actor")["version"] == chosen(store) == "2.0.0"
+
+
 def test_a_key_that_is_trusted_no_more(store, keys):
     archive = packs.archive(packs.folder(store.root))
     keys[0].sign(archive)
