@@ -124,8 +124,17 @@ struct plug_status_page {
 #define PLUG_DYING_BYTES    1
 #define PLUG_DYING_HEARD_MS 50
 
+/*
+ * The keeper: a pipe's writing end, given to an instance that others can stand in for.  Nothing is
+ * written into it.  libplug gives it to a process that shares the instance's memory and outlives it
+ * for a moment, so that the instance is dead for everybody before its memory is given back.  Its
+ * end tells plugd that this is done: no other process is started in its place before, for what it
+ * may need.  An instance that keeps it to itself is waited for no longer than it lives.
+ */
+
 /* Environment */
 #define PLUG_ENV_BROKER_FD  "PLUG_BROKER_FD"  /* of an instance: where plugd offers channels */
+#define PLUG_ENV_KEEPER_FD  "PLUG_KEEPER_FD"  /* of an instance */
 #define PLUG_ENV_SPIN_US    "PLUG_SPIN_US"    /* longest spin before sleeping; 0: never spin */
 #define PLUG_ENV_DATA_PLANE "PLUG_DATA_PLANE" /* of a caller: auto (default) or off */
 

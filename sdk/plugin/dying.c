@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "keeper.h"
 #include "walk.h"
 
 #define STACK_BYTES (64u * 1024)
@@ -181,6 +182,7 @@ plugp_dying_init(int broker_fd)
 				 .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 	struct sigaction theirs;
 
+	plugp_keeper_init();
 	if (broker_fd < 0)
 		return;
 	owner = getpid();
@@ -201,6 +203,7 @@ plugp_dying_fini(void)
 	struct sigaction now;
 	int fd = dying_fd;
 
+	plugp_keeper_fini();
 	for (size_t i = 0; i < SIGNALS; i++)
 		if (!sigaction(signals[i], NULL, &now) && now.sa_flags & SA_SIGINFO &&
 		    now.sa_sigaction == on_fault)

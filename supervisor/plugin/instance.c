@@ -71,6 +71,8 @@ arm(struct instance *in)
 	struct ev_loop *loop = in->plugin->host->loop;
 
 	ev_timer_stop(loop, &in->deadline_w);
+	if (in->exited) /* only its memory is waited for */
+		return;
 	ev_now_update(loop);
 	ev_timer_set(&in->deadline_w, seconds_of(in), 0.);
 	ev_timer_start(loop, &in->deadline_w);

@@ -21,6 +21,7 @@
 #include "os/rundir.h"
 #include "plugin/broker.h"
 #include "plugin/confine.h"
+#include "plugin/keeper.h"
 #include "plugin/output.h"
 #include "vitals.h"
 #include "wire.h"
@@ -106,6 +107,8 @@ struct instance {
 	struct output_pipe out, err;
 	struct session *session;
 	struct broker broker;
+	struct keeper keeper;     /* of one that others can stand in for */
+	uint64_t keeper_until_ms; /* CLOCK_MONOTONIC; it is waited for; 0: not yet */
 	ev_timer drain_w, dying_w;
 	struct rundir_session dir;
 	struct cgroup_group cgroup;

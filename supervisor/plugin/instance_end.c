@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "os/proc.h"
 #include "os/spawn.h"
@@ -16,6 +17,7 @@
 
 #define LAST_SECONDS 0.05 /* of a dead process, what it sent last may still be on its way */
 #define REST_SECONDS 0.001
+#define MEMORY_MS    5000 /* as long as SIGKILL may take */
 
 /* The process has ended; what it started is killed while its pid is still its own. */
 static bool
@@ -61,13 +63,46 @@ finish_after(struct instance *in, ev_tstamp seconds)
 	ev_timer_start(loop, &in->exit_w_grace);
 }
 
+/* What takes its place may need what it had.  True: not yet, and instance_on_last_words() comes. */
+static bool
+await_memory(struct instance *in)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (in->keeper.fd < 0)
+		return false;
+	if (!in->keeper_until_ms)
+		in->keeper_until_ms = now + MEMORY_MS;
+	if (now >= in->keeper_until_ms) {
+		log_line(LOG_WARN, plugin_name(in->plugin), in->pid,
+			 "it has ended, and the kernel has not given its memory back within %d s: "
+			 "what is next is done all the same",
+			 MEMORY_MS / 1000);
+		return false;
+	}
+	instance_end_calls(in);
+	instance_collect(in); /* the keeper, too */
+	finish_after(in, (double)(in->keeper_until_ms - now) / 1e3);
+	return true;
+}
+
+void
+instance_on_keeper_end(void *user)
+{
+	struct instance *in = user;
+
+	if (in->keeper_until_ms)
+		ev_feed_event(in->plugin->host->loop, &in->exit_w_grace, EV_TIMER);
+}
+
 /* All that it ever sent has been read.  When a spare has its place, the answers of that to its
  * calls must not wait for what there is to do about a death: that is done a moment later. */
 static void
 finish(struct instance *in)
 {
 	if (in->asked || in->calls_ended || in == in->slot->current) {
-		instance_handle(in, PE_EXITED);
+		if (!await_memory(in))
+			instance_handle(in, PE_EXITED);
 		return;
 	}
 	instance_end_calls(in);

@@ -52,6 +52,8 @@ bool instance_waits_for_tracer(const struct instance *in);
 
 /* Watchers: the pidfd says that it has ended; nothing more of it comes. */
 void instance_on_process_end(struct ev_loop *loop, ev_io *w, int revents);
+/* Its memory has been given back. */
+void instance_on_keeper_end(void *user);
 void instance_on_last_words(struct ev_loop *loop, ev_timer *w, int revents);
 
 /* The process is dead: kill what it has left behind, and reap it if it was asked to end.  Once. */

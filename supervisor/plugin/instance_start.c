@@ -18,9 +18,10 @@
 #define BROKER_TARGET 4
 #define SCRIPT_TARGET 5
 #define SCRIPT_PATH   "/dev/fd/5"
-#define SCRIPT_INDEX  2 /* the last of the descriptors; few need it */
+#define KEEPER_TARGET 6
+#define FDS_MAX       4
 #define CHILD_UMASK   022
-#define ENV_OWN       10 /* PLUG_… variables */
+#define ENV_OWN       11 /* PLUG_… variables */
 
 extern char **environ;
 
@@ -93,6 +94,10 @@ add_own(struct environment *env, const struct instance *in, const char *url)
 	env_set(env, PLUG_ENV_VITALS_FD, text);
 	snprintf(text, sizeof(text), "%d", BROKER_TARGET);
 	env_set(env, PLUG_ENV_BROKER_FD, text);
+	if (in->keeper.child_fd >= 0) {
+		snprintf(text, sizeof(text), "%d", KEEPER_TARGET);
+		env_set(env, PLUG_ENV_KEEPER_FD, text);
+	}
 	env_set(env, PLUG_ENV_SOCKET, in->plugin->host->socket_path);
 	hex_encode(text, in->client_token, sizeof(in->client_token));
 	env_set(env, PLUG_ENV_CLIENT_TOKEN, text);
@@ -141,8 +146,7 @@ open_session(struct instance *in, char *url, size_t url_size)
 
 /* See version.h. */
 static void
-choose_program(const struct version *version, struct spawn_request *request,
-	       struct spawn_fd *script)
+choose_program(const struct version *version, struct spawn_request *request, struct spawn_fd *fds)
 {
 	request->path = version->spec->program;
 	if (version->program_fd < 0)
@@ -150,8 +154,7 @@ choose_program(const struct version *version, struct spawn_request *request,
 	if (!version->is_script) {
 		request->exec_fd = version->program_fd;
 	} else if (!version_is_on_disk(version)) {
-		script->fd = version->program_fd;
-		request->fd_count++;
+		fds[request->fd_count++] = (struct spawn_fd){version->program_fd, SCRIPT_TARGET};
 		request->path = SCRIPT_PATH;
 	}
 }
@@ -183,9 +186,8 @@ spawn(struct instance *in, const char *url, int stdout_fd, int stderr_fd)
 	const struct field_pairs *pairs = &spec->manifest->run.env;
 	struct host *host = in->plugin->host;
 	struct environment env = {0};
-	struct spawn_fd fds[] = {{in->vitals_fd, VITALS_TARGET},
-				 {in->broker.child_fd, BROKER_TARGET},
-				 {-1, SCRIPT_TARGET}};
+	struct spawn_fd fds[FDS_MAX] = {{in->vitals_fd, VITALS_TARGET},
+					{in->broker.child_fd, BROKER_TARGET}};
 	struct spawn_request request = SPAWN_REQUEST_INIT;
 	struct spawned spawned;
 	AUTO_FREE char **texts = calloc(pairs->count + 1, sizeof(char *));
@@ -212,14 +214,17 @@ spawn(struct instance *in, const char *url, int stdout_fd, int stderr_fd)
 	request.stdout_fd = stdout_fd;
 	request.stderr_fd = stderr_fd;
 	request.fds = fds;
-	request.fd_count = SCRIPT_INDEX;
-	choose_program(in->version, &request, &fds[SCRIPT_INDEX]);
+	request.fd_count = 2;
+	if (in->keeper.child_fd >= 0)
+		fds[request.fd_count++] = (struct spawn_fd){in->keeper.child_fd, KEEPER_TARGET};
+	choose_program(in->version, &request, fds);
 	request.cgroup_fd = in->cgroup.fd;
 	request.umask = CHILD_UMASK;
 	request.nofile_soft = host->nofile_soft;
 	request.sandbox = &in->confine.sandbox;
 	err = spawn_process(&request, &spawned);
 	broker_close_child(&in->broker);
+	keeper_close_child(&in->keeper);
 	if (!err) {
 		in->pid = spawned.pid;
 		in->pidfd = spawned.pidfd;
@@ -254,6 +259,7 @@ instance_alloc(struct slot *slot, struct version *version)
 	list_init(&in->calls);
 	list_init(&in->channels);
 	broker_init(&in->broker, 0, &instance_broker_ops, in);
+	keeper_init(&in->keeper, slot->plugin->host->loop, instance_on_keeper_end, in);
 	instance_init_watchers(in);
 	return in;
 }
@@ -305,6 +311,16 @@ admit_user(struct instance *in)
 	return err ? err : rundir_session_give(rundir, &in->dir, in->confine.sandbox.uid);
 }
 
+/* Who calls may be answered by another process. */
+static bool
+has_others(const struct slot *slot)
+{
+	LIST_FOREACH (other, &slot->plugin->slots, struct slot, node)
+		if (other != slot)
+			return true;
+	return false;
+}
+
 static plug_err
 build(struct instance *in, char *url, size_t url_size, int *ret_out, int *ret_err,
       const char **ret_step, struct reason *why)
@@ -327,6 +343,9 @@ build(struct instance *in, char *url, size_t url_size, int *ret_out, int *ret_er
 	err = broker_open(&in->broker, host->loop);
 	if (err)
 		return err;
+	*ret_step = "keeper";
+	if (has_others(in->slot) && keeper_open(&in->keeper))
+		return PLUG_ESYS;
 	*ret_step = "log pipe";
 	err = output_pipe_open(&in->out, &in->plugin->output, OUTPUT_OUT, ret_out);
 	if (!err)
@@ -410,6 +429,7 @@ instance_free(struct instance *in)
 	ev_timer_stop(host->loop, &in->probe_w);
 	session_close(in->session);
 	broker_fini(&in->broker);
+	keeper_fini(&in->keeper);
 	rundir_session_remove(host->rundir, &in->dir);
 	output_pipe_close(&in->out);
 	output_pipe_close(&in->err);

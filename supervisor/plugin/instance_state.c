@@ -45,6 +45,7 @@ save_parts(struct instance *in, Plugd__SavedInstance *saved, struct state_out *o
 	saved->pidfd = state_out_fd(out, in->pidfd);
 	saved->error_fd = state_out_fd(out, in->error_fd);
 	saved->vitals_fd = state_out_fd(out, in->vitals_fd);
+	saved->keeper_fd = state_out_fd(out, in->keeper.fd);
 	saved->status = exit_save(&in->status, out);
 	saved->out = output_pipe_save(&in->out, out);
 	saved->err = output_pipe_save(&in->err, out);
@@ -93,6 +94,7 @@ save_numbers(const struct instance *in, Plugd__SavedInstance *saved)
 	saved->peak_bytes = in->peak_bytes;
 	saved->dying = in->dying;
 	saved->dying_ms = in->dying_ms;
+	saved->keeper_until_ms = in->keeper_until_ms;
 	saved->takes_log_level = in->takes_log_level;
 	saved->takes_config = in->takes_config;
 	saved->config_asked = in->config_asked;
@@ -203,6 +205,7 @@ restore_numbers(struct instance *in, const Plugd__SavedInstance *saved)
 	in->peak_bytes = saved->peak_bytes;
 	in->dying = saved->dying;
 	in->dying_ms = saved->dying_ms;
+	in->keeper_until_ms = saved->keeper_until_ms;
 	in->takes_log_level = saved->takes_log_level;
 	in->takes_config = saved->takes_config;
 	in->config_asked = saved->config_asked;
@@ -258,6 +261,7 @@ restore_parts(struct instance *in, const Plugd__SavedInstance *saved, struct sta
 	in->pidfd = state_in_fd(state, saved->pidfd);
 	in->error_fd = state_in_fd(state, saved->error_fd);
 	in->vitals_fd = state_in_fd(state, saved->vitals_fd);
+	keeper_watch(&in->keeper, state_in_fd(state, saved->keeper_fd));
 	exit_restore(&in->status, saved->status);
 	output_pipe_restore(&in->out, in, OUTPUT_OUT, saved->out, state);
 	output_pipe_restore(&in->err, in, OUTPUT_ERR, saved->err, state);

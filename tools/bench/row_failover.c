@@ -179,7 +179,7 @@ struct watcher {
 	pthread_t thread;
 	int pidfd;
 	size_t processor;
-	sem_t *over;
+	sem_t *looks, *over;
 	double notice_us; /* of its last look that found the process alive */
 };
 
@@ -188,7 +188,7 @@ struct watcher {
 struct watchers {
 	struct watcher of[WATCHERS_MAX];
 	size_t count;
-	sem_t over;
+	sem_t looks, over;
 };
 
 static void *
@@ -204,6 +204,7 @@ watcher_main(void *arg)
 	CPU_SET(watcher->processor, &one);
 	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
 	pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+	sem_post(watcher->looks);
 	do {
 		watcher->notice_us = look_us;
 		look_us = bench_now_us();
@@ -222,19 +223,25 @@ watchers_start(struct watchers *watchers, pid_t pid)
 		bench_die("pidfd_open(%d): %s", (int)pid, strerror(errno));
 	sched_getaffinity(0, sizeof(allowed), &allowed);
 	watchers->count = 0;
+	sem_init(&watchers->looks, 0, 0);
 	sem_init(&watchers->over, 0, 0);
 	for (size_t n = 0; n < CPU_SETSIZE && watchers->count < WATCHERS_MAX && !failed; n++) {
 		struct watcher *watcher = &watchers->of[watchers->count];
 
 		if (!CPU_ISSET(n, &allowed))
 			continue;
-		*watcher =
-			(struct watcher){.pidfd = pidfd, .processor = n, .over = &watchers->over};
+		*watcher = (struct watcher){.pidfd = pidfd,
+					    .processor = n,
+					    .looks = &watchers->looks,
+					    .over = &watchers->over};
 		failed = pthread_create(&watcher->thread, NULL, watcher_main, watcher);
 		watchers->count++;
 	}
 	if (failed)
 		bench_die("no thread: %s", strerror(failed));
+	for (size_t i = 0; i < watchers->count; i++)
+		while (sem_wait(&watchers->looks))
+			;
 }
 
 /* When the kernel said so, or a moment before: the last look of all that found it alive. */
@@ -250,30 +257,40 @@ watchers_notice_us(struct watchers *watchers)
 		if (watchers->of[i].notice_us > notice_us)
 			notice_us = watchers->of[i].notice_us;
 	}
+	sem_destroy(&watchers->looks);
 	sem_destroy(&watchers->over);
 	close(watchers->of[0].pidfd);
 	return notice_us;
+}
+
+/* Returns how long it took until the call was answered: from the kernel's notice, which watchers
+ * tell, who keep the dying threads waiting; without them (NULL) from kill(). */
+static double
+kill_it(struct failover *failover, struct watchers *watchers)
+{
+	double start_us, end_us;
+	struct held held;
+	pid_t pid;
+
+	hold(failover, &held);
+	pid = daemon_plugin_pid(failover->daemon, PLUGIN);
+	if (watchers)
+		watchers_start(watchers, pid);
+	start_us = bench_now_us();
+	kill(pid, SIGKILL);
+	end_us = await_answer(&held);
+	return end_us - (watchers ? watchers_notice_us(watchers) : start_us);
 }
 
 static void
 by_kill(void *arg, size_t count, struct samples *ret)
 {
 	struct failover *failover = arg;
+	struct watchers watchers;
 
 	for (size_t i = 0; i < count; i++) {
-		struct watchers watchers;
-		double start_us, end_us;
-		struct held held;
-		pid_t pid;
-
-		hold(failover, &held);
-		pid = daemon_plugin_pid(failover->daemon, PLUGIN);
-		watchers_start(&watchers, pid);
-		start_us = bench_now_us();
-		kill(pid, SIGKILL);
-		end_us = await_answer(&held);
-		samples_add(ret, end_us - start_us);
-		samples_add(&failover->notice, end_us - watchers_notice_us(&watchers));
+		samples_add(ret, kill_it(failover, NULL));
+		samples_add(&failover->notice, kill_it(failover, &watchers));
 	}
 }
 

@@ -1,0 +1,189 @@
+/*
+ * Invariants
+ *  - The keeper has the thread-local storage of the thread that made it.  So it calls nothing but
+ *    syscall(), which writes there only when a call fails; once it waits, none can.
+ *  - Who waits for its end, or for that of this process, sees it by a pipe whose other end only it,
+ *    or only this process, has.
+ */
+#include "keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "channel.h"
+
+#define STACK_BYTES (32u * 1024)
+#define GUARD_BYTES 4096u
+/* By then those that were called have been answered by others; and who kills what this process
+ * left behind ends it before. */
+#define LINGER_NS 3000000
+
+#if defined(__x86_64__)
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCH AUDIT_ARCH_AARCH64
+#else
+#define OWN_ARCH 0
+#endif
+
+struct keeper {
+	pid_t pid;
+	int alive_fd;          /* this process's */
+	int seen_fd, given_fd; /* the keeper's: the other end, and plugd's */
+	char *stack;
+};
+
+static struct keeper keeper = {.alive_fd = -1};
+
+/* ---- in the keeper ---- */
+
+#define FIELD(name) \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, name))
+#define ALLOW(number, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), (skip), 0)
+#define VERDICT(what)       BPF_STMT(BPF_RET | BPF_K, (what))
+
+static struct sock_filter rules[] = {
+	FIELD(arch),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0),
+	VERDICT(SECCOMP_RET_KILL_PROCESS),
+	FIELD(nr),
+	ALLOW(SYS_read, 4),
+	ALLOW(SYS_nanosleep, 3),
+	ALLOW(SYS_exit, 2),
+	ALLOW(SYS_exit_group, 1),
+	VERDICT(SECCOMP_RET_KILL_PROCESS),
+	VERDICT(SECCOMP_RET_ALLOW),
+};
+
+static struct sock_fprog program = {sizeof(rules) / sizeof(*rules), rules};
+
+/* Whatever this process becomes, and whoever writes into its memory. */
+#define KEEPER_CODE __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
+
+KEEPER_CODE static long
+close_all_but(unsigned low, unsigned high)
+{
+	long failed = low ? syscall(SYS_close_range, 0u, low - 1, 0u) : 0;
+
+	if (!failed && low + 1 < high)
+		failed = syscall(SYS_close_range, low + 1, high - 1, 0u);
+	return failed ? failed : syscall(SYS_close_range, high + 1, ~0u, 0u);
+}
+
+KEEPER_CODE static int
+keep(void *arg)
+{
+	const struct keeper *own = arg;
+	const struct timespec linger = {.tv_nsec = LINGER_NS};
+	unsigned seen = (unsigned)own->seen_fd, given = (unsigned)own->given_fd;
+	char byte;
+
+	if (close_all_but(seen < given ? seen : given, seen < given ? given : seen) ||
+	    syscall(SYS_prctl, PR_SET_NAME, "plug-keeper", 0L, 0L, 0L) ||
+	    syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) ||
+	    syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0L, 0L))
+		return 1;
+	while (syscall(SYS_read, (int)seen, &byte, (size_t)1) > 0)
+		; /* nobody writes */
+	syscall(SYS_nanosleep, &linger, NULL);
+	return 0;
+}
+
+/* ---- in this process ---- */
+
+static int
+given_fd(void)
+{
+	const char *text = getenv(PLUG_ENV_KEEPER_FD);
+	char *end;
+	long fd = text ? strtol(text, &end, 10) : -1;
+
+	if (!text || end == text || *end || fd < 3 || fd > INT32_MAX ||
+	    fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	return (int)fd;
+}
+
+/* A child that waitpid() shows to nobody who does not ask for such ones. */
+static pid_t
+start(struct keeper *own)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = clone(keep, own->stack + STACK_BYTES, CLONE_VM, own);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+static char *
+make_stack(void)
+{
+	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+
+	if (stack == MAP_FAILED)
+		return NULL;
+	if (!mprotect(stack, GUARD_BYTES, PROT_NONE))
+		return stack;
+	munmap(stack, STACK_BYTES);
+	return NULL;
+}
+
+static void
+forget(struct keeper *own)
+{
+	if (own->stack)
+		munmap(own->stack, STACK_BYTES);
+	if (own->alive_fd >= 0)
+		close(own->alive_fd);
+	*own = (struct keeper){.alive_fd = -1};
+}
+
+void
+plugp_keeper_init(void)
+{
+	struct keeper *own = &keeper;
+	int ends[2];
+
+	own->given_fd = OWN_ARCH ? given_fd() : -1;
+	if (own->given_fd < 0)
+		return;
+	own->stack = make_stack();
+	if (own->stack && !pipe2(ends, O_CLOEXEC)) {
+		own->seen_fd = ends[0];
+		own->alive_fd = ends[1];
+		own->pid = start(own);
+		close(own->seen_fd);
+	}
+	close(own->given_fd); /* plugd is not to take it for the keeper's */
+	if (own->pid <= 0)
+		forget(own);
+}
+
+void
+plugp_keeper_fini(void)
+{
+	if (!keeper.pid)
+		return;
+	kill(keeper.pid, SIGKILL);
+	while (waitpid(keeper.pid, NULL, __WCLONE) < 0 && errno == EINTR)
+		;
+	forget(&keeper);
+}
