@@ -6,12 +6,13 @@
  * keeper does, a moment later.
  *
  * It can neither run a line of the program nor do anything for somebody who makes it: all signals
- * are blocked, and of system calls it has four left (seccomp).
+ * are blocked, and of system calls it may read, sleep and end (seccomp).
  */
 #ifndef PLUG_SDK_KEEPER_H
 #define PLUG_SDK_KEEPER_H
 
-/* Main thread, once.  Does nothing without PLUG_KEEPER_FD, or where the kernel refuses. */
+/* Main thread, once, for a twentieth of a millisecond.  Does nothing without PLUG_KEEPER_FD, where
+ * the kernel refuses, and under valgrind and ThreadSanitizer, which know of no such processes. */
 void plugp_keeper_init(void);
 void plugp_keeper_fini(void);
 

@@ -38,7 +38,7 @@
 	X(DYING, "the first sign that it dies: its own word, or the kernel's")         \
 	X(DRAINED, "no call is in flight any more")                                    \
 	X(TIMEOUT, "the deadline of the state passed")                                 \
-	X(EXITED, "the kernel says that it exited")
+	X(EXITED, "it has exited, and its memory has been given back (5 s at most)")
 
 #define LC_PROCESS_EFFECT_MAP(X)                                                               \
 	X(ARM, "start the deadline of the new state")                                          \

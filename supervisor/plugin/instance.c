@@ -218,7 +218,7 @@ instance_handle(struct instance *in, enum process_event event)
 			 next == PS_STOPPING      ? "STOP"
 			 : next == PS_TERMINATING ? "SIGTERM"
 						  : "SIGKILL to the whole tree");
-	if (event == PE_STOP)
+	if (event == PE_STOP && !in->exited) /* what has ended did not do so for that */
 		in->asked = true;
 	in->state = next;
 	instance_mark_left(in, before);

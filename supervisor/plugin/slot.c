@@ -43,7 +43,8 @@ on_backoff(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	(void)loop;
 	(void)revents;
-	slot_handle(w->data, SE_TIMEOUT);
+	if (!slots_put_off(w->data))
+		slot_handle(w->data, SE_TIMEOUT);
 }
 
 /* The place in the list: before the first that comes after it. */

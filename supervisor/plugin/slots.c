@@ -7,7 +7,8 @@
 #include "plugin/death.h"
 #include "plugin/plugin.h"
 
-#define UP (SLOT_IN(STARTING) | SLOT_IN(READY) | SLOT_IN(BACKOFF) | SLOT_IN(RESTARTING))
+#define UP                  (SLOT_IN(STARTING) | SLOT_IN(READY) | SLOT_IN(BACKOFF) | SLOT_IN(RESTARTING))
+#define MEMORY_LOOK_SECONDS 0.005
 
 /* ---- how many ---- */
 
@@ -219,4 +220,24 @@ slots_stop_spares(struct plugin *plugin)
 		if (slot->kind == SLOT_SPARE &&
 		    !((SLOTS_DOWN | SLOT_IN(STOPPING)) & 1u << slot->state))
 			slot_handle(slot, SE_STOP);
+}
+
+/* Of a process that has ended; instance_end.c says for how long. */
+static bool
+memory_is_awaited(const struct plugin *plugin)
+{
+	LIST_FOREACH (in, &plugin->instances, struct instance, node)
+		if (in->exited && in->keeper.fd >= 0)
+			return true;
+	return false;
+}
+
+bool
+slots_put_off(struct slot *slot)
+{
+	if (!memory_is_awaited(slot->plugin))
+		return false;
+	ev_timer_set(&slot->backoff_w, MEMORY_LOOK_SECONDS, 0.);
+	ev_timer_start(slot->plugin->host->loop, &slot->backoff_w);
+	return true;
 }

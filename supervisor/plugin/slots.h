@@ -40,4 +40,9 @@ void slots_return_spares(struct plugin *plugin);
 /* No active slot will take calls again: spares are of no use. */
 void slots_stop_spares(struct plugin *plugin);
 
+/* The slot's backoff is over.  True: it goes on for a moment, because the memory of a process that
+ * has ended, whose place a spare may have by now, is not given back yet, and the next one may need
+ * it. */
+bool slots_put_off(struct slot *slot);
+
 #endif

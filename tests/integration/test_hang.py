@@ -285,18 +285,20 @@ def test_how_it_ended_is_known_before_the_debugger_has_seen_it(site):
         time.sleep(0.02)
 
 
-def test_in_valgrind(site):
-    """What valgrind runs is known as such, and not ended for being slow."""
+@pytest.mark.parametrize("instances", [1, 2])
+def test_in_valgrind(site, instances):
+    """What valgrind runs is known as such, and not ended for being slow; and has no keeper, which valgrind refuses."""
     valgrind = "/usr/bin/valgrind"
     if build.SANITIZE or not os.path.exists(valgrind):
         pytest.skip("valgrind runs no program with sanitizers" if build.SANITIZE else "valgrind is not installed")
     site.plugin(
         "actor",
         [valgrind, "--quiet", build.ACTOR, "--version", "1.0.0"],
-        run={"start_timeout": "200ms", "max_failures": 1},
+        run={"start_timeout": "200ms", "max_failures": 1, "instances": instances},
     )
     site.start()
-    assert site.ready(timeout=60)["generation"] == 1
+    for generation in range(1, instances + 1):
+        site.ready(timeout=60, generation=generation)
     assert "a debugger or valgrind has it" in site.log_text()
     assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
 

@@ -10,6 +10,8 @@ import pytest
 
 from plugtest import build, channel, procs, wire
 
+pytestmark = pytest.mark.skipif(build.TSAN, reason="there are no keepers under ThreadSanitizer")
+
 HOUR = {"backoff": {"min": "1h", "max": "1h"}}
 AGAIN = {"max_failures": 0, "backoff": {"min": "1ms", "max": "1ms"}}
 LARGE = 768 << 20  # bytes that take the kernel some ten milliseconds
@@ -78,7 +80,8 @@ def test_it_has_one_that_can_do_nothing(site):
     found = procs.status(keeper)
     assert (int(found["Seccomp"]), found["NoNewPrivs"]) == (SECCOMP_FILTER, "1")
     blocked = int(found["SigBlk"], 16)
-    assert all(blocked >> number - 1 & 1 for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGUSR1))
+    unblockable = 1 << signal.SIGKILL - 1 | 1 << signal.SIGSTOP - 1
+    assert blocked | unblockable == 2**64 - 1
     assert found["VmRSS"] == procs.status(pid)["VmRSS"]
 
 
@@ -100,7 +103,9 @@ def record(site, generation):
 @pytest.mark.parametrize("how", ["kill", "crash"])
 def test_the_end_comes_before_the_memory_is_gone(site, how):
     """For plugd, whose spare answers, and for a caller on a channel."""
-    started(site, standby=1, **HOUR)
+    site.actor("actor", run={"standby": 1, **HOUR})
+    site.start(env=site.without_fault_handlers())
+    until(lambda: whole(site), "both are ready")
     one = active(site)
     site.call("actor", "hoard", {"bytes": LARGE})
     with procs.Watched(one["pid"]) as process, wire.Client(site) as client, Halted(one["pid"]) as keeper:
@@ -191,6 +196,44 @@ def test_with_plugd_s_end(site):
     site.signal(signal.SIGTERM)
     with procs.Watched(found) as keeper:
         assert keeper.gone(build.seconds(20))
+
+
+def test_the_next_spare_waits_for_the_memory_too(site):
+    """One has taken over at once; the one that takes its place is started when that of the dead one is there again."""
+    started(site, standby=1, **AGAIN)
+    assert any(followed_by(site) for _ in range(TRIES))
+    pid = active(site)["pid"]
+    site.call("actor", "hoard", {"bytes": LARGE})
+    before = site.status("actor")["instance_list"]
+    with procs.Watched(pid) as process, procs.Watched(keepers(pid)[0]) as keeper:
+        process.kill(signal.SIGKILL)
+        failover = site.event("failover", "actor", pid=next(one["pid"] for one in before if one["role"] == "standby"))
+        site.event("started", "actor", after=failover["seq"])
+        assert keeper.gone(build.seconds(1))
+
+
+def test_a_stop_that_comes_while_it_is_waited_for(site):
+    """The process was killed before that: the crash is told."""
+    pid = started(site, standby=1, **HOUR)
+    site.call("actor", "hoard", {"bytes": LARGE})
+    with procs.Watched(pid) as process:
+        process.kill(signal.SIGKILL)
+        assert process.gone(build.seconds(20))
+        site.ok("stop", "actor")
+    crash, = site.ok("crashes", "actor")["crashes"]
+    assert crash["pid"] == pid and "SIGKILL" in crash["reason"]
+
+
+def test_a_plugin_that_becomes_another_user(site):
+    """It cannot end its keeper any more, and stops in order all the same."""
+    if os.geteuid():
+        pytest.skip("needs another user")
+    pid = started(site, "--become", "65534", standby=1, **HOUR)
+    assert procs.status(pid)["Uid"].split()[0] == "65534" and keepers(pid)
+    began = time.monotonic()
+    site.ok("stop", "actor")
+    assert time.monotonic() - began < build.seconds(1) and not keepers(pid)
+    assert not any(event["kind"] == "killed" for event in site.events.seen)
 
 
 HOLDER = """
