@@ -192,9 +192,8 @@ def test_a_keeper_that_is_killed(site):
 
 def test_with_plugd_s_end(site):
     pid = started(site, standby=1, **HOUR)
-    found, = keepers(pid)
-    site.signal(signal.SIGTERM)
-    with procs.Watched(found) as keeper:
+    with procs.Watched(keepers(pid)[0]) as keeper:
+        site.signal(signal.SIGTERM)
         assert keeper.gone(build.seconds(20))
 
 

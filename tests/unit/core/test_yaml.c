@@ -169,9 +169,9 @@ cpu_seconds(void)
 }
 
 /*
- * Each of these takes libfyaml alone from seconds to for ever, or is there to use up memory.  Half
- * a second of this thread's own time is far from what any of them takes here, also under a
- * sanitizer.
+ * Each of these takes libfyaml alone from seconds to for ever, or is there to use up memory.  Two
+ * seconds of this thread's own time are far from what any of them takes here, also under a
+ * sanitizer on a slow machine that has much else to do.
  */
 static void
 test_hostile_texts_end_soon(void **state)
@@ -193,7 +193,7 @@ test_hostile_texts_end_soon(void **state)
 		arena_fini(&arena);
 		diags_fini(&diags);
 		parse(text);
-		if (cpu_seconds() - start > 0.5)
+		if (cpu_seconds() - start > 2)
 			fail_msg("%s%s… took %.2f s", texts[i][0], texts[i][1],
 				 cpu_seconds() - start);
 		assert_false(arena.failed);
