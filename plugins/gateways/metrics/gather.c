@@ -49,7 +49,7 @@ gather_find(const char *configured, char path[GATHER_PATH_BYTES])
 struct output {
 	int fd; /* -1: it has ended */
 	char *text;
-	size_t size;
+	size_t size, room;
 };
 
 struct run {
@@ -164,19 +164,30 @@ now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static bool
+make_room(struct output *output)
+{
+	size_t room = 2 * (output->room + READ_BYTES);
+	char *longer;
+
+	if (output->size + READ_BYTES + 1 <= output->room)
+		return true;
+	longer = realloc(output->text, room);
+	if (!longer)
+		return false;
+	output->text = longer;
+	output->room = room;
+	return true;
+}
+
 /* False: it is too much, or there is no memory. */
 static bool
 take(struct output *output)
 {
-	char *longer;
 	ssize_t got;
 
-	if (output->size + READ_BYTES > GATHER_BYTES_MAX)
+	if (output->size + READ_BYTES > GATHER_BYTES_MAX || !make_room(output))
 		return false;
-	longer = realloc(output->text, output->size + READ_BYTES + 1);
-	if (!longer)
-		return false;
-	output->text = longer;
 	got = read(output->fd, output->text + output->size, READ_BYTES);
 	if (got > 0)
 		output->size += (size_t)got;
