@@ -129,6 +129,10 @@ take_message(struct plugc_channel *channel, struct plugc_message *message,
 	const char *what = NULL;
 
 	flight = (struct plugc_flight *)plugc_table_find(&channel->flights, from->id);
+	if (!flight && channel->gone && from->id <= channel->last_id) {
+		plugc_message_free(message); /* of a dying process, to a call that has left it */
+		return;
+	}
 	if (!flight)
 		what = "an answer to a call that it does not have";
 	else

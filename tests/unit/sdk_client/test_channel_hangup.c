@@ -1,6 +1,9 @@
 /* A plugin that hangs up on its callers, as one does that is dying: for what they wait, and for
  * what they do not. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "loop.h"
 #include "partner.h"
@@ -127,6 +130,67 @@ test_plugd_waits_instead(void **state)
 	assert_true(play("echo", PLUG_OK) >= ENDED_MS - 1);
 }
 
+/* ---- it dies, and its other threads do not know yet ---- */
+
+static atomic_bool has_once;
+
+/* The call that may be executed twice is answered here as well, after it has left. */
+static void
+talks_on(struct peer *peer)
+{
+	struct partner partner;
+	uint64_t once, echo;
+
+	partner_open_on(peer, &partner, (struct partner_terms){.holds = true});
+	partner.refusal = PLUG_EUNAVAILABLE;
+	once = partner_expect(&partner, PLUGS_CALL).id;
+	atomic_store(&has_once, true);
+	echo = partner_expect(&partner, PLUGS_CALL).id;
+	close(partner.wake_fd);
+	partner.wake_fd = -1;
+	while (!partner.died_channel)
+		MUST(partner_serve_plugd(&partner));
+	partner_reply(&partner, echo, "late");
+	partner_reply(&partner, once, "in time");
+	partner_set_status(&partner, PLUG_STATUS_DEAD);
+	partner_await_end(&partner);
+	partner_end(&partner);
+}
+
+static void *
+call_once(void *arg)
+{
+	struct plug_request request = request_of("once", "x", 1);
+	static plug_err err;
+
+	err = plug_client_call(arg, &request, NULL, NULL, NULL);
+	return &err;
+}
+
+static void
+test_a_dying_process_talks_on(void **state)
+{
+	struct plug_request request = request_of("echo", "x", 1);
+	struct plug_client *client;
+	struct peer peer;
+	pthread_t thread;
+	void *err;
+
+	(void)state;
+	atomic_store(&has_once, false);
+	peer_start(&peer, talks_on, NULL);
+	client = peer_client(&peer);
+	partner_warm_up(client);
+	assert_int_equal(pthread_create(&thread, NULL, call_once, client), 0);
+	while (!atomic_load(&has_once))
+		usleep(100);
+	assert_int_equal(plug_client_call(client, &request, NULL, NULL, NULL), PLUG_OK);
+	pthread_join(thread, &err);
+	assert_int_equal(*(plug_err *)err, PLUG_OK);
+	plug_client_close(client);
+	peer_stop(&peer);
+}
+
 int
 main(void)
 {
@@ -134,6 +198,7 @@ main(void)
 		cmocka_unit_test(test_moved_is_not_waited_for),
 		cmocka_unit_test(test_what_is_waited_for),
 		cmocka_unit_test(test_plugd_waits_instead),
+		cmocka_unit_test(test_a_dying_process_talks_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
