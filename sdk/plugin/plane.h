@@ -21,13 +21,14 @@
 struct plug_call;
 struct worker;
 
-#define PLANE_CHANNELS     64       /* that it holds at a time */
-#define PLANE_TURN         4        /* records of one channel before the next one's turn */
-#define PLANE_SPARES       32       /* calls kept to be used again */
-#define PLANE_RECORD_BYTES 2048     /* of a call's record without an allocation of its own */
-#define PLANE_TIMED        16       /* of a quick method's calls one in so many is timed */
-#define PLANE_TIMED_NS     10000u   /* a method slower than this: every one */
-#define PLANE_NEAR_US      100000u  /* a deadline so near is kept exactly */
+#define PLANE_CHANNELS     64      /* that it holds at a time */
+#define PLANE_TURN         4       /* records of one channel before the next one's turn */
+#define PLANE_SPARES       32      /* calls kept to be used again */
+#define PLANE_RECORD_BYTES 2048    /* of a call's record without an allocation of its own */
+#define PLANE_TIMED        16      /* of a quick method's calls one in so many is timed */
+#define PLANE_TIMED_NS     10000u  /* a method slower than this: every one */
+#define PLANE_NEAR_US      100000u /* an answer before a deadline so near does not wait for others */
+#define PLANE_EXACT_US     5000000u /* a deadline so near is kept exactly */
 #define PLANE_ALONE        16       /* calls in a row that met no other, and none is expected */
 #define PLANE_ALONE_NS     500000u  /* a handler this short is then run by the holder */
 #define PLANE_LINGER_NS    NS_PER_S /* how long a stopping process waits for callers to leave */

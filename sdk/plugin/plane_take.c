@@ -129,14 +129,16 @@ static void
 fill(struct plug_call *call, struct channel *channel, const struct plug_method *method,
      const struct plugs_message *msg, uint8_t *end)
 {
+	bool exact = msg->timeout_us && msg->timeout_us < PLANE_EXACT_US;
+
 	call->channel = channel;
 	call->method = method;
 	call->id = msg->id;
 	call->near_deadline = msg->timeout_us && msg->timeout_us < PLANE_NEAR_US;
-	call->began_ns = call->near_deadline ? clock_ns() : clock_coarse_ns();
-	/* A far one may pass a tick late, but never before the caller's. */
-	call->deadline_ns = clock_deadline(
-		call->began_ns + (call->near_deadline ? 0 : CLOCK_COARSE_NS), msg->timeout_us);
+	call->began_ns = exact ? clock_ns() : clock_coarse_ns();
+	/* A far one may pass a tenth of a second late, but never before the caller's. */
+	call->deadline_ns =
+		clock_deadline(call->began_ns + (exact ? 0 : CLOCK_COARSE_NS), msg->timeout_us);
 	call->content_type = msg->content_type.size ? (const char *)msg->content_type.data : "";
 	call->content_type_size = msg->content_type.size;
 	if (msg->content_type.size)

@@ -174,6 +174,15 @@ def test_a_plugd_without_memory_may_close_a_connection():
     assert rules(more({**window, "of": "a"})(gone(good()))) == {"gone-means-a-death"}
 
 
+def test_a_plugin_without_memory_may_close_a_channel():
+    """On which it cannot post the answer; the text says who went away."""
+    window = {"e": "window", "t": 2 * SEC, "since": 1 * SEC, "what": "memory", "of": "a"}
+    gone = changed("end", "c.0.1", outcome="PLUG_EGONE", text="a went away before it answered")
+    assert rules(more(window)(gone(good()))) == set()
+    assert rules(more({**window, "of": "b"})(gone(good()))) == {"gone-means-a-death"}
+    assert rules(more({**window, "since": 60 * SEC, "t": 61 * SEC})(gone(good()))) == {"gone-means-a-death"}
+
+
 def test_plugd_s_own_end_explains_what_is_gone():
     lines = changed("end", "c.0.1", outcome="PLUG_EGONE")(good())
     lines = more({"e": "plugd-ended", "t": int(1.1 * SEC), "status": 137, "expected": True})(lines)

@@ -83,10 +83,10 @@ class Index:
             for window in self.of["window"])
 
     def closed_for_want(self, call, end):
-        """Without memory plugd closes the connections of clients, and a client its own, perhaps without a word: then
-        nobody knows what became of the calls."""
-        said = end["text"].startswith("plugd went away")
-        return said and self.short(call, end, ("plugd",)) or self.short(call, end, ("callers",))
+        """Without memory plugd closes the connections of clients, a plugin a channel on which it cannot post an answer,
+        and a client its own, perhaps without a word: then nobody knows what became of the calls."""
+        closed = (who for who in ("plugd", call["plugin"]) if end["text"].startswith(f"{who} went away"))
+        return any(self.short(call, end, (who,)) for who in (*closed, "callers"))
 
 
 def short(line):
