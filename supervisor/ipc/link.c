@@ -3,7 +3,7 @@
  *  - `fd` is the one peer, greeted or not; while it is there everybody else is turned away.
  *  - `held` has the beginning of a frame that has not come whole, and `out` the rest of one that
  * has not left whole.  Both are empty most of the time, and hold no memory then.
- *  - The peer is forgotten in lose() only; callbacks that run below it see link_connection() 0.
+ *  - The peer is forgotten in forget() only; callbacks that run below it see link_connection() 0.
  */
 #include "ipc/link.h"
 
@@ -49,20 +49,30 @@ link_buffer_append(struct link_buffer *buffer, const void *bytes, size_t size)
 
 /* ---- the end of a connection ---- */
 
+/* close() takes longer than what there is to do for a process that has died, and a call may be
+ * waiting that is to go to another: of a peer that has closed, our end stays for later. */
 static void
-lose(struct link *link)
+forget(struct link *link, bool close_later)
 {
 	struct ev_loop *loop = link->config.loop;
 
-	if (link->fd < 0)
-		return;
 	ev_io_stop(loop, &link->read_w);
 	ev_io_stop(loop, &link->write_w);
-	close_fd(&link->fd);
+	close_fd(&link->ended_fd);
+	link->ended_fd = steal_fd(&link->fd);
+	if (!close_later)
+		close_fd(&link->ended_fd);
 	buffer_clear(&link->held);
 	buffer_clear(&link->out);
 	link->connection = 0;
 	link->config.ops->on_lost(link->config.user);
+}
+
+static void
+lose(struct link *link)
+{
+	if (link->fd >= 0)
+		forget(link, false);
 }
 
 static void
@@ -192,7 +202,7 @@ read_some(struct link *link)
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (size <= 0) {
-		lose(link);
+		forget(link, true);
 		return false;
 	}
 	if (!link->held.used)
@@ -293,6 +303,7 @@ adopt(struct link *link, int fd)
 	struct ev_loop *loop = link->config.loop;
 	struct iovec hello = {(void *)(uintptr_t)greeting, sizeof(greeting)};
 
+	close_fd(&link->ended_fd);
 	link->fd = fd;
 	link->greeted = false;
 	link->connection = ++link->last_connection;
@@ -408,7 +419,7 @@ link_new(const struct link_config *config)
 		return NULL;
 	link->config = *config;
 	link->config.path = NULL; /* the caller's; a copy is in `address` */
-	link->listen_fd = link->fd = link->turned_fd = -1;
+	link->listen_fd = link->fd = link->turned_fd = link->ended_fd = -1;
 	return link;
 }
 
@@ -457,6 +468,7 @@ link_close(struct link *link)
 	ev_io_stop(loop, &link->write_w);
 	ev_timer_stop(loop, &link->accept_pause);
 	forget_turned(link);
+	close_fd(&link->ended_fd);
 	close_fd(&link->fd);
 	close_fd(&link->listen_fd);
 	unlink(link->address.sun_path);

@@ -25,6 +25,15 @@ close_socket(struct broker *broker)
 	broker->closed_ms = clock_mono_ms();
 }
 
+/* A call may be waiting that is to go to another process: close() takes its time. */
+static void
+end_socket(struct broker *broker)
+{
+	broker->ended_fd = steal_fd(&broker->fd);
+	ev_io_stop(broker->loop, &broker->read_w);
+	broker->closed_ms = clock_mono_ms();
+}
+
 /* ---- receiving ---- */
 
 static void
@@ -100,7 +109,7 @@ receive_some(struct broker *broker)
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return false;
 		if (size <= 0)
-			close_socket(broker);
+			end_socket(broker);
 		else
 			receive(broker, buffer, (size_t)size, given, fd_count);
 		if (given >= 0)
@@ -233,6 +242,7 @@ broker_init(struct broker *broker, uint32_t generation, const struct broker_ops 
 				  .generation = generation,
 				  .child_fd = -1,
 				  .fd = -1,
+				  .ended_fd = -1,
 				  .page_fd = -1,
 				  .status = PLUG_STATUS_LIVE};
 }
@@ -269,6 +279,7 @@ void
 broker_fini(struct broker *broker)
 {
 	close_socket(broker);
+	close_fd(&broker->ended_fd);
 	close_fd(&broker->child_fd);
 	memfd_page_free(broker->page, PLUG_STATUS_BYTES);
 	while (broker->old_count) {

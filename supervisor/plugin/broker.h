@@ -38,7 +38,9 @@ struct broker {
 	int child_fd; /* to be inherited; -1 once it was */
 
 	/* private */
-	int fd; /* -1: closed, by whichever side */
+	int fd;       /* -1: closed, by whichever side */
+	int ended_fd; /* by the process, which has most often died: ours when there is time for it
+		       */
 	ev_io read_w;
 	uint64_t closed_ms;
 	int page_fd;

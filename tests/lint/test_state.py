@@ -26,7 +26,7 @@ CARRIED = {
     }),
     ("plugin/rollout.h", "rollout"): (["plugin/plugin_state.c"], {}),
     ("plugin/version.h", "version"): (["plugin/saved.c"], {}),
-    ("plugin/broker.h", "broker"): (["plugin/broker.c"], {}),
+    ("plugin/broker.h", "broker"): (["plugin/broker.c"], {"ended_fd": "closed by the exec"}),
     ("plugin/instance.h", "instance_hang"): (["plugin/instance_state.c"], {}),
     ("plugin/crash.h", "last_calls"): (["plugin/remembered_state.c"], {}),
     ("core/poison.h", "poison_key"): (["serve/suspects_state.c"], {}),
@@ -39,7 +39,7 @@ CARRIED = {
     ("plugin/data_stats.h", "data_stats"): (["plugin/remembered_state.c"], {}),
     ("plugin/events.h", "event"): (["plugin/remembered_state.c"], {"node": MADE}),
     ("ipc/session_private.h", "session"): (["ipc/session_state.c"], {}),
-    ("ipc/link_private.h", "link"): (["ipc/link_state.c"], {}),
+    ("ipc/link_private.h", "link"): (["ipc/link_state.c"], {"ended_fd": "closed by the exec"}),
     ("ipc/doorman_private.h", "doorman"): (["ipc/doorman_state.c", "ipc/doorman.c"], {"count": MADE}),
     ("ipc/doorman.h", "client"): (["ipc/doorman_state.c", "ipc/client_queue.c", "ipc/client.c"], {
         "ids": "by its tickets", "channel_count": "by channels",

@@ -27,7 +27,7 @@
 #include "report.h"
 
 #define DEATHS       10
-#define DEATHS_LARGE 1
+#define DEATHS_LARGE 5
 #define LARGE_MIB    1024
 #define QUICK_MIB    64
 #define REACH_US     200

@@ -290,6 +290,23 @@ test_the_end_comes_after_the_data(void **state)
 	assert_int_equal(heard.garbage, 0);
 }
 
+/* Our end of a connection that its peer has closed may stay, but of one at a time. */
+static void
+test_peers_that_leave_hold_one_descriptor(void **state)
+{
+	int before = wire_count_fds();
+
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		close(dial_and_greet());
+		wire_run_until(was_lost, NULL);
+		forget_heard();
+		assert_in_range(wire_count_fds(), before, before + 1);
+	}
+	heard.fd = dial_and_greet();
+	assert_int_equal(wire_count_fds(), before + 2); /* its two ends, and nothing of the last */
+}
+
 int
 main(void)
 {
@@ -306,6 +323,7 @@ main(void)
 		TEST(test_each_connection_has_its_number),
 		TEST(test_a_peer_that_is_back_before_its_end_was_read),
 		TEST(test_the_end_comes_after_the_data),
+		TEST(test_peers_that_leave_hold_one_descriptor),
 	};
 
 	return cmocka_run_group_tests_name("link", tests, NULL, NULL);
