@@ -7,8 +7,6 @@
  */
 #include "install/unpack.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -19,11 +17,13 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "install/archive_lib.h"
 #include "store/record.h"
 
 #define BLOCK_BYTES ((size_t)64 * 1024)
 
 struct unpack {
+	const struct archive_lib *lib;
 	struct archive *archive;
 	const struct unpack_limits *limits;
 	const char *folder; /* that is copied; NULL: an archive */
@@ -57,7 +57,7 @@ refuse(struct unpack *u, plug_err err, const char *format, ...)
 static plug_err
 refuse_by_archive(struct unpack *u)
 {
-	const char *text = archive_error_string(u->archive);
+	const char *text = u->lib->archive_error_string(u->archive);
 
 	if (u->folder)
 		return refuse(u, PLUG_ESYS, "%s", text ? text : "cannot be read");
@@ -89,7 +89,7 @@ check_bytes(struct unpack *u, uint64_t more)
 			      (unsigned long long)(u->limits->bytes >> 20));
 	if (u->folder || bytes < UNPACK_RATIO_BYTES)
 		return PLUG_OK;
-	read = (uint64_t)archive_filter_bytes(u->archive, -1);
+	read = (uint64_t)u->lib->archive_filter_bytes(u->archive, -1);
 	if (bytes / UNPACK_RATIO > read)
 		return refuse(u, PLUG_ETOOLARGE,
 			      "unpacks to more than %d times its size: a decompression bomb",
@@ -186,7 +186,7 @@ static plug_err
 write_data(struct unpack *u, int fd)
 {
 	for (;;) {
-		la_ssize_t got = archive_read_data(u->archive, u->block, sizeof(u->block));
+		la_ssize_t got = u->lib->archive_read_data(u->archive, u->block, sizeof(u->block));
 		plug_err err;
 
 		if (got == ARCHIVE_RETRY)
@@ -210,17 +210,17 @@ write_data(struct unpack *u, int fd)
 static plug_err
 take_file(struct unpack *u, struct archive_entry *entry, int parent, const char *base)
 {
-	mode_t mode = archive_entry_perm(entry);
+	mode_t mode = u->lib->archive_entry_perm(entry);
 	AUTO_CLOSE int fd = -1;
 	plug_err err = PLUG_OK;
 
 	if (mode & (S_ISUID | S_ISGID | S_ISVTX))
 		return refuse(u, PLUG_EINVAL, "mode %04o: setuid, setgid and sticky are refused",
 			      (unsigned)mode);
-	if (archive_entry_is_encrypted(entry))
+	if (u->lib->archive_entry_is_encrypted(entry))
 		return refuse(u, PLUG_EINVAL, "is encrypted; expected a plain archive");
-	if (archive_entry_size_is_set(entry))
-		err = check_bytes(u, (uint64_t)archive_entry_size(entry));
+	if (u->lib->archive_entry_size_is_set(entry))
+		err = check_bytes(u, (uint64_t)u->lib->archive_entry_size(entry));
 	if (err)
 		return err;
 	fd = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -296,8 +296,8 @@ kind_of(mode_t type)
 static plug_err
 take_entry(struct unpack *u, struct archive_entry *entry, char path[UNPACK_PATH_BYTES])
 {
-	const char *hard = archive_entry_hardlink(entry), *base;
-	mode_t type = archive_entry_filetype(entry);
+	const char *hard = u->lib->archive_entry_hardlink(entry), *base;
+	mode_t type = u->lib->archive_entry_filetype(entry);
 	AUTO_CLOSE int parent = -1;
 	plug_err err = PLUG_OK;
 
@@ -312,7 +312,8 @@ take_entry(struct unpack *u, struct archive_entry *entry, char path[UNPACK_PATH_
 	if (hard)
 		return take_hard_link(u, hard, parent, base);
 	if (type == AE_IFLNK)
-		return take_link(u, archive_entry_symlink(entry), depth_of(path), parent, base);
+		return take_link(u, u->lib->archive_entry_symlink(entry), depth_of(path), parent,
+				 base);
 	if (type == AE_IFDIR)
 		return take_folder(u, parent, base);
 	return take_file(u, entry, parent, base);
@@ -331,10 +332,10 @@ is_left_out(const char *path)
 static const char *
 name_of(const struct unpack *u, struct archive_entry *entry)
 {
-	const char *name = archive_entry_pathname_utf8(entry);
+	const char *name = u->lib->archive_entry_pathname_utf8(entry);
 
 	if (!name)
-		name = archive_entry_pathname(entry);
+		name = u->lib->archive_entry_pathname(entry);
 	if (!name || !u->folder)
 		return name;
 	name += strlen(u->folder);
@@ -359,8 +360,8 @@ next_entry(struct unpack *u, struct archive_entry *entry)
 		descend = !u->folder || !is_left_out(path);
 		err = descend ? take_entry(u, entry, path) : PLUG_OK;
 	}
-	if (!err && u->folder && descend && archive_read_disk_can_descend(u->archive))
-		archive_read_disk_descend(u->archive);
+	if (!err && u->folder && descend && u->lib->archive_read_disk_can_descend(u->archive))
+		u->lib->archive_read_disk_descend(u->archive);
 	u->path = NULL;
 	return err;
 }
@@ -372,7 +373,8 @@ take_all(struct unpack *u, struct unpacked *ret)
 	plug_err err = PLUG_OK;
 	int got;
 
-	while (!err && (got = archive_read_next_header(u->archive, &entry)) != ARCHIVE_EOF) {
+	while (!err &&
+	       (got = u->lib->archive_read_next_header(u->archive, &entry)) != ARCHIVE_EOF) {
 		if (got == ARCHIVE_RETRY)
 			continue;
 		/* A warning is about a name that cannot be shown: it is looked at as it is. */
@@ -387,15 +389,15 @@ take_all(struct unpack *u, struct unpacked *ret)
 
 /* No filter that is a program. */
 static void
-support(struct archive *archive)
+support(const struct unpack *u)
 {
-	archive_read_support_filter_gzip(archive);
-	archive_read_support_filter_bzip2(archive);
-	archive_read_support_filter_xz(archive);
-	archive_read_support_filter_lzma(archive);
-	archive_read_support_filter_zstd(archive);
-	archive_read_support_format_tar(archive);
-	archive_read_support_format_zip_seekable(archive);
+	u->lib->archive_read_support_filter_gzip(u->archive);
+	u->lib->archive_read_support_filter_bzip2(u->archive);
+	u->lib->archive_read_support_filter_xz(u->archive);
+	u->lib->archive_read_support_filter_lzma(u->archive);
+	u->lib->archive_read_support_filter_zstd(u->archive);
+	u->lib->archive_read_support_format_tar(u->archive);
+	u->lib->archive_read_support_format_zip_seekable(u->archive);
 }
 
 /* Names are UTF-8, whatever the locale of whoever installs: libarchive asks the thread's. */
@@ -410,52 +412,63 @@ run(struct unpack *u, int opened, struct unpacked *ret)
 		uselocale(before);
 		freelocale(utf8);
 	}
-	archive_read_free(u->archive);
+	u->lib->archive_read_free(u->archive);
 	free(u);
 	return err;
 }
 
-static struct unpack *
-begin(struct archive *archive, int tree_fd, const struct unpack_limits *limits, struct reason *why)
+/* A folder that is copied, or NULL: an archive. */
+static plug_err
+begin(const char *folder, int tree_fd, const struct unpack_limits *limits, struct reason *why,
+      struct unpack **ret)
 {
-	struct unpack *u = archive ? calloc(1, sizeof(*u)) : NULL;
+	const struct archive_lib *lib = archive_lib_load(why);
+	struct archive *archive;
+	struct unpack *u;
 
+	if (!lib)
+		return PLUG_EUNAVAILABLE;
+	archive = folder ? lib->archive_read_disk_new() : lib->archive_read_new();
+	u = archive ? calloc(1, sizeof(*u)) : NULL;
 	if (!u) {
-		archive_read_free(archive);
-		reason_set(why, PLUG_ENOMEM, "out of memory");
-		return NULL;
+		lib->archive_read_free(archive);
+		return reason_set(why, PLUG_ENOMEM, "out of memory");
 	}
+	u->lib = lib;
 	u->archive = archive;
+	u->folder = folder;
 	u->tree_fd = tree_fd;
 	u->limits = limits;
 	u->why = why;
-	return u;
+	*ret = u;
+	return PLUG_OK;
 }
 
 plug_err
 unpack_archive(int archive_fd, int tree_fd, const struct unpack_limits *limits,
 	       struct unpacked *ret, struct reason *why)
 {
-	struct unpack *u = begin(archive_read_new(), tree_fd, limits, why);
+	struct unpack *u;
+	plug_err err = begin(NULL, tree_fd, limits, why, &u);
 
-	if (!u)
-		return PLUG_ENOMEM;
-	support(u->archive);
-	return run(u, archive_read_open_fd(u->archive, archive_fd, BLOCK_BYTES), ret);
+	if (err)
+		return err;
+	support(u);
+	return run(u, u->lib->archive_read_open_fd(u->archive, archive_fd, BLOCK_BYTES), ret);
 }
 
 plug_err
 unpack_folder(const char *folder, int tree_fd, const struct unpack_limits *limits,
 	      struct unpacked *ret, struct reason *why)
 {
-	struct unpack *u = begin(archive_read_disk_new(), tree_fd, limits, why);
+	struct unpack *u;
+	plug_err err = begin(folder, tree_fd, limits, why, &u);
 
-	if (!u)
-		return PLUG_ENOMEM;
-	u->folder = folder;
-	archive_read_disk_set_symlink_physical(u->archive);
-	archive_read_disk_set_behavior(u->archive, ARCHIVE_READDISK_NO_ACL |
-							   ARCHIVE_READDISK_NO_XATTR |
-							   ARCHIVE_READDISK_NO_FFLAGS);
-	return run(u, archive_read_disk_open(u->archive, folder), ret);
+	if (err)
+		return err;
+	u->lib->archive_read_disk_set_symlink_physical(u->archive);
+	u->lib->archive_read_disk_set_behavior(u->archive, ARCHIVE_READDISK_NO_ACL |
+								   ARCHIVE_READDISK_NO_XATTR |
+								   ARCHIVE_READDISK_NO_FFLAGS);
+	return run(u, u->lib->archive_read_disk_open(u->archive, folder), ret);
 }
