@@ -763,3 +763,27 @@ def test_requirements_outside_the_folder(store):
         done = store.ctl("install", folder, env={"PATH": os.environ["PATH"]})
         assert done.status == 1 and "outside the plugin's folder" in done.err, done
         assert not (store.store / "rogue").exists()
+
+
+# ---- libarchive --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["none", "older"])
+def test_without_libarchive_only_installing_is_refused(store, kind):
+    """It is loaded when it is needed: everything else works on a machine that lacks it."""
+    libraries = store.root / "libraries"
+    libraries.mkdir()
+    library = libraries / "libarchive.so.13"
+    library.write_bytes(b"")
+    if kind == "older":
+        subprocess.run(["cc", "-shared", "-o", library, "-x", "c", "/dev/null"], check=True)
+    env = {"LD_LIBRARY_PATH": str(libraries)}
+    folder = packs.folder(store.root)
+    for source in (folder, packs.archive(folder)):
+        done = store.ctl("install", source, env=env)
+        assert done.status == 1 and "libarchive13" in done.err, done
+        assert ("cannot be loaded" if kind == "none" else "has no archive_") in done.err, done
+        packs.check_store(store.store)
+        assert packs.leftovers(store.store) == []
+    assert store.ctl("list", env=env).status == 0
+    assert install(store, folder)["state"] == "ready"
