@@ -110,7 +110,11 @@ paced_stop(struct paced *paced)
 		if (plane->err)
 			bench_die("paced calls: %s", plane->why);
 	}
-	pacer_stop(&paced->pacer, paced->late);
+	pacer_stop(&paced->pacer, paced->beats);
+	for (unsigned i = 0; i < PACED_PLANES; i++)
+		for (size_t k = 0; k < paced->beats[i].count; k++)
+			histogram_add(&paced->late[i], paced->beats[i].beats[k].end_ns -
+							       paced->beats[i].beats[k].due_ns);
 }
 
 void
@@ -120,6 +124,7 @@ paced_close(struct paced *paced)
 		load_close(paced->planes[i].load);
 		free(paced->planes[i].result);
 		munmap(paced->planes[i].calls, CALLS_MAX * sizeof(struct paced_call));
+		free(paced->beats[i].beats);
 	}
 }
 
@@ -156,18 +161,27 @@ is_within(const struct paced *paced, const struct paced_call *call)
 	return low < paced->window_count && paced->windows[low].begin_ns <= call->end_ns;
 }
 
+static void
+split(const struct paced *paced, const struct paced_call *calls, size_t count,
+      struct histogram *within, struct histogram *without)
+{
+	for (size_t i = 0; i < count; i++)
+		histogram_add(is_within(paced, &calls[i]) ? within : without,
+			      calls[i].end_ns - calls[i].due_ns);
+}
+
 void
 paced_split(const struct paced *paced, enum paced_plane_name name, struct histogram *within,
 	    struct histogram *without)
 {
-	const struct paced_plane *plane = &paced->planes[name];
+	split(paced, paced->planes[name].calls, paced->planes[name].count, within, without);
+}
 
-	for (size_t i = 0; i < plane->count; i++) {
-		const struct paced_call *call = &plane->calls[i];
-
-		histogram_add(is_within(paced, call) ? within : without,
-			      call->end_ns - call->due_ns);
-	}
+void
+paced_split_beats(const struct paced *paced, enum paced_plane_name name, struct histogram *within,
+		  struct histogram *without)
+{
+	split(paced, paced->beats[name].beats, paced->beats[name].count, within, without);
 }
 
 /* ---- what came of it ---- */

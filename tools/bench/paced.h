@@ -25,10 +25,6 @@
 
 enum paced_plane_name { PACED_DATA, PACED_CONTROL, PACED_PLANES };
 
-struct paced_call {
-	uint64_t due_ns, end_ns; /* CLOCK_MONOTONIC */
-};
-
 struct paced_plane {
 	pthread_t thread;
 	struct load *load;
@@ -46,7 +42,8 @@ struct paced_window {
 struct paced {
 	struct paced_plane planes[PACED_PLANES];
 	struct pacer pacer;
-	struct histogram late[PACED_PLANES]; /* of the control, in nanoseconds */
+	struct pacer_beats beats[PACED_PLANES]; /* of the control */
+	struct histogram late[PACED_PLANES];    /* they were so, in nanoseconds */
 	struct paced_window windows[PACED_WINDOWS_MAX];
 	size_t window_count;
 };
@@ -73,9 +70,11 @@ uint64_t paced_lost(const struct paced *paced, enum paced_plane_name plane, cons
 uint64_t paced_pause_ns(const struct paced *paced, enum paced_plane_name plane);
 
 /* From when each call was due to its answer, in nanoseconds: of those that were under way in a
- * window, and of the others.  Adds. */
+ * window, and of the others.  Adds.  The same of the control's beats, which had to call nobody. */
 void paced_split(const struct paced *paced, enum paced_plane_name plane, struct histogram *within,
 		 struct histogram *without);
+void paced_split_beats(const struct paced *paced, enum paced_plane_name plane,
+		       struct histogram *within, struct histogram *without);
 
 /* ---- rows of it: paced_rows.c ---- */
 

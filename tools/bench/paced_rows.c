@@ -111,19 +111,25 @@ static void
 compare(const struct paced *paced, enum paced_plane_name plane, const char *what,
 	struct halves *halves, struct row *row)
 {
+	static struct halves pacer;
+
 	memset(halves, 0, sizeof(*halves));
+	memset(&pacer, 0, sizeof(pacer));
 	paced_split(paced, plane, &halves->within, &halves->without);
+	paced_split_beats(paced, plane, &pacer.within, &pacer.without);
 	bench_single(row, NAN);
 	snprintf(row->what, sizeof(row->what), "%s", what);
 	snprintf(row->floor_name, sizeof(row->floor_name), "between them");
 	row->count = halves->within.count;
 	snprintf(row->note, sizeof(row->note),
-		 "of %llu calls within and %llu without; p99.9 %.0f and %.0f us; the longest time "
-		 "without an answer %.2f ms",
+		 "of %llu calls within and %llu without; p99.9 %.0f and %.0f us, the pacer's %.0f "
+		 "and %.0f; the longest time without an answer %.2f ms",
 		 (unsigned long long)halves->within.count,
 		 (unsigned long long)halves->without.count,
 		 histogram_quantile(&halves->within, 0.999) / 1e3,
 		 histogram_quantile(&halves->without, 0.999) / 1e3,
+		 histogram_quantile(&pacer.within, 0.999) / 1e3,
+		 histogram_quantile(&pacer.without, 0.999) / 1e3,
 		 (double)paced_pause_ns(paced, plane) / NS_PER_MS);
 }
 

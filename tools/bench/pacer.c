@@ -9,9 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define BEATS_MAX (16u * 1024 * 1024) /* of a thread; memory only for those that there were */
 
 void
 pacer_start(const struct bench *bench, const double rates[PACER_RATES], struct pacer *ret)
@@ -32,20 +35,35 @@ pacer_start(const struct bench *bench, const double rates[PACER_RATES], struct p
 	close(fds[1]);
 }
 
-void
-pacer_stop(struct pacer *pacer, struct histogram ret[PACER_RATES])
+static void
+read_all(int fd, void *data, size_t size)
 {
-	size_t wanted = PACER_RATES * sizeof(*ret), done = 0;
-	ssize_t size = 1;
+	for (size_t done = 0; done < size;) {
+		ssize_t got = read(fd, (char *)data + done, size - done);
 
+		if (got <= 0)
+			bench_die("pacer: it ended without a result");
+		done += (size_t)got;
+	}
+}
+
+void
+pacer_stop(struct pacer *pacer, struct pacer_beats ret[PACER_RATES])
+{
 	kill(pacer->pid, SIGTERM);
-	while (done < wanted && size > 0) {
-		size = read(pacer->result_fd, (char *)ret + done, wanted - done);
-		done += size > 0 ? (size_t)size : 0;
+	for (unsigned i = 0; i < PACER_RATES; i++) {
+		size_t size;
+
+		read_all(pacer->result_fd, &ret[i].count, sizeof(ret[i].count));
+		size = ret[i].count * sizeof(*ret[i].beats);
+		ret[i].beats = malloc(size);
+		if (!ret[i].beats)
+			bench_die("out of memory");
+		read_all(pacer->result_fd, ret[i].beats, size);
 	}
 	close(pacer->result_fd);
-	if (process_wait(pacer->pid, NULL) || done < wanted)
-		bench_die("pacer: it ended without a result");
+	if (process_wait(pacer->pid, NULL))
+		bench_die("pacer: it ended with an error");
 }
 
 /* ---- the other process ---- */
@@ -53,7 +71,7 @@ pacer_stop(struct pacer *pacer, struct histogram ret[PACER_RATES])
 struct beat {
 	pthread_t thread;
 	double interval_ns;
-	struct histogram *late;
+	struct pacer_beats done;
 };
 
 static atomic_bool ending;
@@ -66,7 +84,7 @@ beat_main(void *arg)
 	uint64_t begin_ns = bench_now_ns(), count = 1;
 
 	prctl(PR_SET_TIMERSLACK, 1ul);
-	while (!atomic_load_explicit(&ending, memory_order_relaxed)) {
+	while (count < BEATS_MAX && !atomic_load_explicit(&ending, memory_order_relaxed)) {
 		uint64_t due_ns = begin_ns + (uint64_t)(beat->interval_ns * (double)count);
 		uint64_t at_ns = bench_now_ns();
 
@@ -77,7 +95,7 @@ beat_main(void *arg)
 			ppoll(NULL, 0, &rest, NULL);
 			continue;
 		}
-		histogram_add(beat->late, at_ns - due_ns);
+		beat->done.beats[beat->done.count++] = (struct paced_call){due_ns, at_ns};
 		count++;
 	}
 	return NULL;
@@ -99,7 +117,6 @@ write_all(const void *data, size_t size)
 int
 pacer_other_main(int argc, char **argv)
 {
-	static struct histogram late[PACER_RATES];
 	struct beat beats[PACER_RATES];
 	sigset_t term;
 	int number;
@@ -110,13 +127,24 @@ pacer_other_main(int argc, char **argv)
 	sigaddset(&term, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &term, NULL);
 	for (unsigned i = 0; i < PACER_RATES; i++) {
-		beats[i] = (struct beat){.interval_ns = 1e9 / atof(argv[i]), .late = &late[i]};
-		if (pthread_create(&beats[i].thread, NULL, beat_main, &beats[i]))
+		beats[i] = (struct beat){.interval_ns = 1e9 / atof(argv[i])};
+		beats[i].done.beats =
+			mmap(NULL, BEATS_MAX * sizeof(struct paced_call), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (beats[i].done.beats == MAP_FAILED ||
+		    pthread_create(&beats[i].thread, NULL, beat_main, &beats[i]))
 			return 1;
 	}
 	sigwait(&term, &number);
 	atomic_store(&ending, true);
 	for (unsigned i = 0; i < PACER_RATES; i++)
 		pthread_join(beats[i].thread, NULL);
-	return write_all(late, sizeof(late)) ? 0 : 1;
+	for (unsigned i = 0; i < PACER_RATES; i++) {
+		const struct pacer_beats *done = &beats[i].done;
+
+		if (!write_all(&done->count, sizeof(done->count)) ||
+		    !write_all(done->beats, done->count * sizeof(*done->beats)))
+			return 1;
+	}
+	return 0;
 }

@@ -10,6 +10,16 @@
 
 #define PACER_RATES 2
 
+/* A call, or a beat of the control, which is a call of nobody. */
+struct paced_call {
+	uint64_t due_ns, end_ns; /* CLOCK_MONOTONIC */
+};
+
+struct pacer_beats {
+	struct paced_call *beats; /* in the order of their ends */
+	size_t count;
+};
+
 struct pacer {
 	pid_t pid;
 	int result_fd;
@@ -18,8 +28,8 @@ struct pacer {
 /* One thread for each of the rates, in times a second.  Ends the process on failure. */
 void pacer_start(const struct bench *bench, const double rates[PACER_RATES], struct pacer *ret);
 
-/* End it; how late each of its threads was, in nanoseconds, from when it was due. */
-void pacer_stop(struct pacer *pacer, struct histogram ret[PACER_RATES]);
+/* End it; the beats of each of its threads, to be freed. */
+void pacer_stop(struct pacer *pacer, struct pacer_beats ret[PACER_RATES]);
 
 /* Its process: argv after "--other pacer". */
 int pacer_other_main(int argc, char **argv);
