@@ -50,7 +50,7 @@ link_buffer_append(struct link_buffer *buffer, const void *bytes, size_t size)
 /* ---- the end of a connection ---- */
 
 /* close() takes longer than what there is to do for a process that has died, and a call may be
- * waiting that is to go to another: of a peer that has closed, our end stays for later. */
+ * waiting that is to go to another.  A peer that only ended its sending sees ours end, too. */
 static void
 forget(struct link *link, bool close_later)
 {
@@ -58,9 +58,10 @@ forget(struct link *link, bool close_later)
 
 	ev_io_stop(loop, &link->read_w);
 	ev_io_stop(loop, &link->write_w);
-	close_fd(&link->ended_fd);
 	link->ended_fd = steal_fd(&link->fd);
-	if (!close_later)
+	if (close_later)
+		shutdown(link->ended_fd, SHUT_RDWR);
+	else
 		close_fd(&link->ended_fd);
 	buffer_clear(&link->held);
 	buffer_clear(&link->out);

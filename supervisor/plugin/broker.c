@@ -30,6 +30,7 @@ static void
 end_socket(struct broker *broker)
 {
 	broker->ended_fd = steal_fd(&broker->fd);
+	shutdown(broker->ended_fd, SHUT_RDWR); /* it may only have ended its sending */
 	ev_io_stop(broker->loop, &broker->read_w);
 	broker->closed_ms = clock_mono_ms();
 }
@@ -108,6 +109,8 @@ receive_some(struct broker *broker)
 
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return false;
+		if (size < 0 && errno == ECONNRESET)
+			continue; /* said once, before what it sent while it was there */
 		if (size <= 0)
 			end_socket(broker);
 		else

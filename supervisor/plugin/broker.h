@@ -39,8 +39,7 @@ struct broker {
 
 	/* private */
 	int fd;       /* -1: closed, by whichever side */
-	int ended_fd; /* by the process, which has most often died: ours when there is time for it
-		       */
+	int ended_fd; /* that one, when the process has closed its end; for broker_fini() */
 	ev_io read_w;
 	uint64_t closed_ms;
 	int page_fd;

@@ -43,7 +43,7 @@ struct paced {
 	struct paced_plane planes[PACED_PLANES];
 	struct pacer pacer;
 	struct pacer_beats beats[PACED_PLANES]; /* of the control */
-	struct histogram late[PACED_PLANES];    /* they were so, in nanoseconds */
+	struct histogram late[PACED_PLANES];    /* how late they were, in nanoseconds */
 	struct paced_window windows[PACED_WINDOWS_MAX];
 	size_t window_count;
 };

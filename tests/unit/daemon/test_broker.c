@@ -1,107 +1,16 @@
 /* plugd's end of the broker socket, and the status page: over a real socket. */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "broker_fixture.h"
 #include "ipc/packet.h"
-#include "plugin/broker.h"
-#include "trace.h"
-#include "wire.h"
-#include "wire_support.h"
-
-#define GENERATION 7
-
-static struct {
-	struct broker broker;
-	int theirs, before;
-	unsigned messages, violations;
-	size_t trace_bytes;
-	int last_fd;
-	char reason[128];
-} t;
-
-static void
-on_message(void *user, const Plug__Envelope *env, int fd)
-{
-	(void)user;
-	(void)env;
-	t.messages++;
-	t.last_fd = fd;
-}
-
-static void
-on_violation(void *user, plug_err err, const char *reason)
-{
-	(void)user;
-	assert_int_equal(err, PLUG_EPROTO);
-	t.violations++;
-	strncpy(t.reason, reason, sizeof(t.reason) - 1);
-}
-
-static void
-on_dying(void *user, int signal)
-{
-	(void)user;
-	fail_msg("signal %d: no process says that here", signal);
-}
-
-static void
-on_trace(void *user, const void *bytes, size_t size)
-{
-	const uint64_t magic = PLUG_TRACE_MAGIC;
-
-	(void)user;
-	assert_memory_equal(bytes, &magic, sizeof(magic));
-	t.trace_bytes += size;
-}
-
-static const struct broker_ops ops = {.on_message = on_message,
-				      .on_dying = on_dying,
-				      .on_trace = on_trace,
-				      .on_violation = on_violation};
-
-static int
-setup(void **state)
-{
-	if (wire_setup(state))
-		return -1;
-	memset(&t, 0, sizeof(t));
-	t.before = wire_count_fds();
-	broker_init(&t.broker, GENERATION, &ops, NULL);
-	if (broker_open(&t.broker, wire_loop))
-		return -1;
-	t.theirs = fcntl(t.broker.child_fd, F_DUPFD_CLOEXEC, 0);
-	broker_close_child(&t.broker);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	broker_fini(&t.broker);
-	broker_fini(&t.broker); /* what is closed may be closed again */
-	if (t.theirs >= 0)
-		close(t.theirs);
-	assert_int_equal(wire_count_fds(), t.before);
-	return wire_teardown(state);
-}
 
 /* ---- the process's end ---- */
 
@@ -283,23 +192,6 @@ test_violations(void **state)
 	}
 }
 
-static void
-test_the_end_of_it(void **state)
-{
-	Plug__ChannelOffer offer = PLUG__CHANNEL_OFFER__INIT;
-	Plug__Envelope env = PLUG__ENVELOPE__INIT;
-
-	(void)state;
-	close_fd(&t.theirs);
-	wire_run_pending();
-	assert_false(broker_connected(&t.broker));
-	assert_true(broker_closed_for_ms(&t.broker) < 20000);
-	env.body_case = PLUG__ENVELOPE__BODY_CHANNEL_OFFER;
-	env.channel_offer = &offer;
-	assert_int_equal(broker_send(&t.broker, &env, NULL, 0), PLUG_EGONE);
-	assert_int_equal(t.violations, 0);
-}
-
 /* ---- what goes ---- */
 
 static void
@@ -433,28 +325,6 @@ test_who_waits_at_the_page_is_woken(void **state)
 	munmap((void *)(uintptr_t)waiter.page, PLUG_STATUS_BYTES);
 }
 
-/* The process sees that it was heard, and can still say where it was. */
-static void
-test_who_dies_is_heard(void **state)
-{
-	struct plug_trace trace = {.magic = PLUG_TRACE_MAGIC};
-	char byte;
-
-	(void)state;
-	assert_int_equal(recv(t.theirs, &byte, 1, MSG_DONTWAIT), -1);
-	broker_heard(&t.broker);
-	assert_int_equal(recv(t.theirs, &byte, 1, MSG_DONTWAIT), 0);
-	assert_int_equal(send(t.theirs, &trace, sizeof(trace), 0), sizeof(trace));
-	wire_run_pending();
-	assert_int_equal(t.trace_bytes, sizeof(trace));
-	assert_true(broker_connected(&t.broker));
-	broker_heard(&t.broker); /* twice does no harm */
-	close(t.theirs);
-	t.theirs = -1;
-	wire_run_pending();
-	broker_heard(&t.broker);
-}
-
 /* Made late, it says what has become of the process meanwhile. */
 static void
 test_a_page_made_late(void **state)
@@ -470,17 +340,17 @@ test_a_page_made_late(void **state)
 	munmap((void *)(uintptr_t)page, PLUG_STATUS_BYTES);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_a_plugin_says),  TEST(test_violations),
-		TEST(test_the_end_of_it),       TEST(test_offers),
-		TEST(test_the_page_only_grows), TEST(test_who_waits_at_the_page_is_woken),
-		TEST(test_a_page_made_late),    TEST(test_backtraces),
-		TEST(test_who_dies_is_heard),
+		TEST(test_what_a_plugin_says),
+		TEST(test_violations),
+		TEST(test_offers),
+		TEST(test_the_page_only_grows),
+		TEST(test_who_waits_at_the_page_is_woken),
+		TEST(test_a_page_made_late),
+		TEST(test_backtraces),
 	};
 
 	return cmocka_run_group_tests_name("broker", tests, NULL, NULL);

@@ -290,6 +290,16 @@ test_the_end_comes_after_the_data(void **state)
 	assert_int_equal(heard.garbage, 0);
 }
 
+static void
+test_a_peer_that_ends_its_sending_sees_the_end(void **state)
+{
+	(void)state;
+	heard.fd = dial_and_greet();
+	shutdown(heard.fd, SHUT_WR);
+	wire_run_until(was_lost, NULL);
+	wire_expect_end(heard.fd);
+}
+
 /* Our end of a connection that its peer has closed may stay, but of one at a time. */
 static void
 test_peers_that_leave_hold_one_descriptor(void **state)
@@ -323,6 +333,7 @@ main(void)
 		TEST(test_each_connection_has_its_number),
 		TEST(test_a_peer_that_is_back_before_its_end_was_read),
 		TEST(test_the_end_comes_after_the_data),
+		TEST(test_a_peer_that_ends_its_sending_sees_the_end),
 		TEST(test_peers_that_leave_hold_one_descriptor),
 	};
 

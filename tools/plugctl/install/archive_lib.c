@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <stdbool.h>
 
-/* Of every libarchive 3. */
+/* Of libarchive 3. */
 #define SONAME "libarchive.so.13"
 
 _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "another libarchive has another name");
@@ -35,8 +35,8 @@ archive_lib_load(struct reason *why)
 		return &lib;
 	if (!library) {
 		reason_set(why, PLUG_EUNAVAILABLE,
-			   "plugins are unpacked and copied by libarchive, which cannot be loaded: "
-			   "%s; nothing was changed: install it (Debian: libarchive13)",
+			   "plugins are unpacked and copied by libarchive (Debian: libarchive13), "
+			   "which cannot be loaded; nothing was changed: install it: %s",
 			   dlerror());
 		return NULL;
 	}
