@@ -639,7 +639,8 @@ def state_of(site):
     operator = site.ctl_start("upgrade", "--daemon", other("late"))
     while True:  # the test's own deadline ends this
         for pid in procs.all_pids():
-            if procs.stat(pid) and procs.stat(pid)[1] == site.pid and b"--check-state" in procs.read(pid, "cmdline"):
+            stat = procs.stat(pid)
+            if stat and stat[1] == site.pid and b"--check-state" in procs.read(pid, "cmdline"):
                 state = pathlib.Path(f"/proc/{pid}/fd/3").read_bytes()
                 os.kill(pid, 9)
                 assert operator.wait(build.seconds(30)) == 1
