@@ -168,10 +168,11 @@ def test_a_shortage_excuses_its_own_time_and_plugin_only():
 
 def test_a_plugd_without_memory_may_close_a_connection():
     window = {"e": "window", "t": 2 * SEC, "since": 1 * SEC, "what": "memory", "of": "plugd"}
-    gone = changed("end", "c.0.1", outcome="PLUG_EGONE", text="plugd went away after the call was sent")
-    assert rules(more(window)(gone(good()))) == set()
-    assert rules(gone(good())) == {"gone-means-a-death"}
-    assert rules(more({**window, "of": "a"})(gone(good()))) == {"gone-means-a-death"}
+    for how in ({"outcome": "PLUG_EGONE", "text": "plugd went away after the call was sent"}, {"outcome": "LOST"}):
+        gone = changed("end", "c.0.1", **how)
+        assert rules(more(window)(gone(good()))) == set()
+        assert rules(gone(good())) == {"gone-means-a-death"}
+        assert rules(more({**window, "of": "a"})(gone(good()))) == {"gone-means-a-death"}
 
 
 def test_a_plugin_without_memory_may_close_a_channel():

@@ -85,7 +85,9 @@ class Index:
     def closed_for_want(self, call, end):
         """Without memory plugd closes the connections of clients, a plugin a channel on which it cannot post an answer,
         and a client its own, perhaps without a word: then nobody knows what became of the calls."""
-        closed = (who for who in ("plugd", call["plugin"]) if end["text"].startswith(f"{who} went away"))
+        closed = [who for who in ("plugd", call["plugin"]) if end["text"].startswith(f"{who} went away")]
+        if end["outcome"] == "LOST":  # of the driver's own connection, which says no more
+            closed.append("plugd")
         return any(self.short(call, end, (who,)) for who in (*closed, "callers"))
 
 
