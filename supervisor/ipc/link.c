@@ -3,7 +3,7 @@
  *  - `fd` is the one peer, greeted or not; while it is there everybody else is turned away.
  *  - `held` has the beginning of a frame that has not come whole, and `out` the rest of one that
  * has not left whole.  Both are empty most of the time, and hold no memory then.
- *  - The peer is forgotten in forget() only; callbacks that run below it see link_connection() 0.
+ *  - The peer is forgotten in lose() only; callbacks that run below it see link_connection() 0.
  */
 #include "ipc/link.h"
 
@@ -49,20 +49,19 @@ link_buffer_append(struct link_buffer *buffer, const void *bytes, size_t size)
 
 /* ---- the end of a connection ---- */
 
-/* close() takes longer than what there is to do for a process that has died, and a call may be
- * waiting that is to go to another.  A peer that only ended its sending sees ours end, too. */
+/* The peer sees the end at once; our descriptor goes with the next peer or the link.  close() takes
+ * longer than all that there is to do for a process that has died, and a call may wait for that. */
 static void
-forget(struct link *link, bool close_later)
+lose(struct link *link)
 {
 	struct ev_loop *loop = link->config.loop;
 
+	if (link->fd < 0)
+		return;
 	ev_io_stop(loop, &link->read_w);
 	ev_io_stop(loop, &link->write_w);
 	link->ended_fd = steal_fd(&link->fd);
-	if (close_later)
-		shutdown(link->ended_fd, SHUT_RDWR);
-	else
-		close_fd(&link->ended_fd);
+	shutdown(link->ended_fd, SHUT_RDWR);
 	buffer_clear(&link->held);
 	buffer_clear(&link->out);
 	link->connection = 0;
@@ -70,16 +69,8 @@ forget(struct link *link, bool close_later)
 }
 
 static void
-lose(struct link *link)
-{
-	if (link->fd >= 0)
-		forget(link, false);
-}
-
-static void
 refuse(struct link *link, const char *what)
 {
-	shutdown(link->fd, SHUT_RDWR);
 	link->config.ops->on_garbage(link->config.user, what);
 	lose(link);
 }
@@ -203,7 +194,7 @@ read_some(struct link *link)
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (size <= 0) {
-		forget(link, true);
+		lose(link);
 		return false;
 	}
 	if (!link->held.used)

@@ -16,7 +16,7 @@ struct link {
 	struct sockaddr_un address;
 	int listen_fd, fd;
 	int turned_fd; /* was turned away last, and may still be greeting us; -1: nobody */
-	int ended_fd;  /* of a peer that has closed; closed with the link or before the next peer */
+	int ended_fd; /* the last peer's, shut down; closed with the link or before the next peer */
 	ev_io accept_w, read_w, write_w, turned_w;
 	ev_timer accept_pause; /* out of descriptors: try again later */
 	bool greeted, muted;

@@ -15,23 +15,16 @@
 #define RECEIVE_AT_A_TIME 16
 #define RECEIVE_LAST      16 /* times that: more than its socket holds of messages that it sends */
 
+/* The process sees the end at once; the descriptor goes with the broker.  close() takes its time,
+ * and a call may be waiting that is to go to another process. */
 static void
 close_socket(struct broker *broker)
 {
 	if (broker->fd < 0)
 		return;
 	ev_io_stop(broker->loop, &broker->read_w);
-	close_fd(&broker->fd);
-	broker->closed_ms = clock_mono_ms();
-}
-
-/* A call may be waiting that is to go to another process: close() takes its time. */
-static void
-end_socket(struct broker *broker)
-{
 	broker->ended_fd = steal_fd(&broker->fd);
-	shutdown(broker->ended_fd, SHUT_RDWR); /* it may only have ended its sending */
-	ev_io_stop(broker->loop, &broker->read_w);
+	shutdown(broker->ended_fd, SHUT_RDWR);
 	broker->closed_ms = clock_mono_ms();
 }
 
@@ -41,6 +34,7 @@ static void
 violation(struct broker *broker, plug_err err, const char *reason)
 {
 	close_socket(broker);
+	close_fd(&broker->ended_fd); /* with what waits in it */
 	broker->ops->on_violation(broker->user, err, reason);
 }
 
@@ -112,7 +106,7 @@ receive_some(struct broker *broker)
 		if (size < 0 && errno == ECONNRESET)
 			continue; /* said once, before what it sent while it was there */
 		if (size <= 0)
-			end_socket(broker);
+			close_socket(broker);
 		else
 			receive(broker, buffer, (size_t)size, given, fd_count);
 		if (given >= 0)

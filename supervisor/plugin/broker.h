@@ -39,7 +39,7 @@ struct broker {
 
 	/* private */
 	int fd;       /* -1: closed, by whichever side */
-	int ended_fd; /* that one, when the process has closed its end; for broker_fini() */
+	int ended_fd; /* what it was then; for broker_fini() */
 	ev_io read_w;
 	uint64_t closed_ms;
 	int page_fd;

@@ -142,7 +142,7 @@ pacer_other_main(int argc, char **argv)
 	for (unsigned i = 0; i < PACER_RATES; i++) {
 		const struct pacer_beats *done = &beats[i].done;
 
-		if (!write_all(&done->count, sizeof(done->count)) ||
+		if (done->count == BEATS_MAX || !write_all(&done->count, sizeof(done->count)) ||
 		    !write_all(done->beats, done->count * sizeof(*done->beats)))
 			return 1;
 	}

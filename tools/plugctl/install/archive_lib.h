@@ -1,7 +1,7 @@
 /*
  * libarchive, loaded when the first archive is opened: with what it needs itself (a dozen
- * libraries, ICU and the C++ runtime among them) it is two thirds of what a verb takes to start,
- * and one verb of thirty opens archives.
+ * libraries, ICU and the C++ runtime among them) it is half of what a verb takes to start, and
+ * only `plugctl install` opens archives.
  */
 #ifndef PLUGCTL_ARCHIVE_LIB_H
 #define PLUGCTL_ARCHIVE_LIB_H
