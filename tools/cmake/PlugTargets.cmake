@@ -13,7 +13,7 @@ target_compile_options(plug_flags INTERFACE
 	-fno-strict-aliasing -fstack-protector-strong -fvisibility=hidden
 	$<$<BOOL:${PLUG_HAS_MEMSET_STRATEGY}>:-mmemset-strategy=libcall:-1:noalign>
 	$<$<BOOL:${PLUG_WERROR}>:-Werror>)
-target_link_options(plug_flags INTERFACE -Wl,-z,relro -Wl,-z,now)
+target_link_options(plug_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
 if(PLUG_FUZZ)
 	if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
 		message(FATAL_ERROR "PLUG_FUZZ=ON needs clang, the compiler is ${CMAKE_C_COMPILER_ID}; use -DCMAKE_C_COMPILER=clang")
@@ -39,6 +39,7 @@ function(plug_program)
 	cmake_parse_arguments(A "" "NAME;OUTPUT_DIR" "SOURCES;LINK" ${ARGN})
 	add_executable(${A_NAME} ${A_SOURCES})
 	target_link_libraries(${A_NAME} PRIVATE ${A_LINK} plug_flags)
+	set_target_properties(${A_NAME} PROPERTIES PLUG_HOLDS_LIBRARIES ON) # see plug_hold()
 	if(A_OUTPUT_DIR)
 		set_target_properties(${A_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${A_OUTPUT_DIR})
 	else()

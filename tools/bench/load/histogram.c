@@ -22,9 +22,9 @@ static double
 cell_value(unsigned cell)
 {
 	unsigned shift = cell >> (HISTOGRAM_BITS + 1) ? (cell >> HISTOGRAM_BITS) - 1 : 0;
-	double low = ldexp(cell - (shift << HISTOGRAM_BITS), (int)shift);
+	double width = (double)(1ull << shift);
 
-	return low + (ldexp(1., (int)shift) - 1.) / 2.;
+	return (cell - (shift << HISTOGRAM_BITS)) * width + (width - 1.) / 2.;
 }
 
 static double
