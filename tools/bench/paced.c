@@ -144,13 +144,13 @@ paced_window_end(struct paced *paced)
 	paced->windows[paced->window_count - 1].end_ns = bench_now_ns();
 }
 
-/* Was the call under way in one of them? */
-static bool
-is_within(const struct paced *paced, const struct paced_call *call)
+/* The first window that ends after the call was due; window_count: it was the last. */
+static size_t
+find_window(const struct paced *paced, const struct paced_call *call)
 {
 	size_t low = 0, high = paced->window_count;
 
-	while (low < high) { /* the first window that ends after the call was due */
+	while (low < high) {
 		size_t middle = (low + high) / 2;
 
 		if (paced->windows[middle].end_ns < call->due_ns)
@@ -158,30 +158,39 @@ is_within(const struct paced *paced, const struct paced_call *call)
 		else
 			high = middle;
 	}
-	return low < paced->window_count && paced->windows[low].begin_ns <= call->end_ns;
+	return low;
 }
 
 static void
 split(const struct paced *paced, const struct paced_call *calls, size_t count,
-      struct histogram *within, struct histogram *without)
+      const struct paced_part *part, struct paced_halves *ret)
 {
-	for (size_t i = 0; i < count; i++)
-		histogram_add(is_within(paced, &calls[i]) ? within : without,
-			      calls[i].end_ns - calls[i].due_ns);
+	for (size_t i = 0; i < count; i++) {
+		size_t window = find_window(paced, &calls[i]);
+		bool is_last = window == paced->window_count;
+		bool is_within = !is_last && paced->windows[window].begin_ns <= calls[i].end_ns;
+		uint64_t took_ns = calls[i].end_ns - calls[i].due_ns;
+
+		window -= is_last; /* what comes after the last belongs to it, too */
+		if (window >= part->begin && window < part->end)
+			histogram_add(is_within ? &ret->within : &ret->without, took_ns);
+	}
 }
 
 void
-paced_split(const struct paced *paced, enum paced_plane_name name, struct histogram *within,
-	    struct histogram *without)
+paced_split(const struct paced *paced, enum paced_plane_name name, const struct paced_part *part,
+	    struct paced_halves *ret)
 {
-	split(paced, paced->planes[name].calls, paced->planes[name].count, within, without);
+	memset(ret, 0, sizeof(*ret));
+	split(paced, paced->planes[name].calls, paced->planes[name].count, part, ret);
 }
 
 void
-paced_split_beats(const struct paced *paced, enum paced_plane_name name, struct histogram *within,
-		  struct histogram *without)
+paced_split_beats(const struct paced *paced, enum paced_plane_name name,
+		  const struct paced_part *part, struct paced_halves *ret)
 {
-	split(paced, paced->beats[name].beats, paced->beats[name].count, within, without);
+	memset(ret, 0, sizeof(*ret));
+	split(paced, paced->beats[name].beats, paced->beats[name].count, part, ret);
 }
 
 /* ---- what came of it ---- */

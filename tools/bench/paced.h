@@ -39,6 +39,17 @@ struct paced_window {
 	uint64_t begin_ns, end_ns;
 };
 
+/* Windows from `begin` up to before `end`, each with the time since the one before. */
+struct paced_part {
+	size_t begin, end;
+};
+
+/* From when each call was due to its answer, in nanoseconds: of those that were under way in a
+ * window, and of the others. */
+struct paced_halves {
+	struct histogram within, without;
+};
+
 struct paced {
 	struct paced_plane planes[PACED_PLANES];
 	struct pacer pacer;
@@ -69,12 +80,12 @@ uint64_t paced_lost(const struct paced *paced, enum paced_plane_name plane, cons
 /* The longest time between two answers that follow each other, in nanoseconds. */
 uint64_t paced_pause_ns(const struct paced *paced, enum paced_plane_name plane);
 
-/* From when each call was due to its answer, in nanoseconds: of those that were under way in a
- * window, and of the others.  Adds.  The same of the control's beats, which had to call nobody. */
-void paced_split(const struct paced *paced, enum paced_plane_name plane, struct histogram *within,
-		 struct histogram *without);
+/* The calls of a part; the same of the control's beats, which had to call nobody.  There is a
+ * window. */
+void paced_split(const struct paced *paced, enum paced_plane_name plane,
+		 const struct paced_part *part, struct paced_halves *ret);
 void paced_split_beats(const struct paced *paced, enum paced_plane_name plane,
-		       struct histogram *within, struct histogram *without);
+		       const struct paced_part *part, struct paced_halves *ret);
 
 /* ---- rows of it: paced_rows.c ---- */
 
@@ -85,11 +96,14 @@ void paced_add_lost(const struct paced *paced, const struct bench *bench, const 
 void paced_add_latest(const struct paced *paced, const struct bench *bench, const char *name,
 		      const char *doing, double reach_ms);
 
-/* The latency of a plane within the windows beside that between them; `p999`: of the 99.9th
- * percentiles, with a ratio that may be at most `reach` (0: none), else of all. */
+/* The latency of a plane within the windows beside that between them. */
 void paced_add_latency(const struct paced *paced, const struct bench *bench, const char *name,
 		       const char *doing, enum paced_plane_name plane);
+
+/* Its 99.9th percentile alone, in rounds of as many windows each: the medians of the rounds', and
+ * the median of their ratios, which may be at most `reach`.  A round has a thousand calls in its
+ * windows, or it says little. */
 void paced_add_tail(const struct paced *paced, const struct bench *bench, const char *name,
-		    const char *doing, enum paced_plane_name plane, double reach);
+		    const char *doing, enum paced_plane_name plane, unsigned rounds, double reach);
 
 #endif

@@ -102,72 +102,103 @@ percentiles_us(const struct histogram *histogram)
 	};
 }
 
-struct halves {
-	struct histogram within, without;
-};
-
 /* Fill what both kinds of row have. */
 static void
-compare(const struct paced *paced, enum paced_plane_name plane, const char *what,
-	struct halves *halves, struct row *row)
+begin_row(const struct paced *paced, enum paced_plane_name plane, const char *doing,
+	  struct row *row)
 {
-	static struct halves pacer;
-
-	memset(halves, 0, sizeof(*halves));
-	memset(&pacer, 0, sizeof(pacer));
-	paced_split(paced, plane, &halves->within, &halves->without);
-	paced_split_beats(paced, plane, &pacer.within, &pacer.without);
 	bench_single(row, NAN);
-	snprintf(row->what, sizeof(row->what), "%s", what);
+	snprintf(row->what, sizeof(row->what), "call of 64 B over the %s, %s", plane_names[plane],
+		 doing);
 	snprintf(row->floor_name, sizeof(row->floor_name), "between them");
-	row->count = halves->within.count;
-	snprintf(row->note, sizeof(row->note),
-		 "of %llu calls within and %llu without; p99.9 %.0f and %.0f us, the pacer's %.0f "
-		 "and %.0f; the longest time without an answer %.2f ms",
-		 (unsigned long long)halves->within.count,
-		 (unsigned long long)halves->without.count,
-		 histogram_quantile(&halves->within, 0.999) / 1e3,
-		 histogram_quantile(&halves->without, 0.999) / 1e3,
-		 histogram_quantile(&pacer.within, 0.999) / 1e3,
-		 histogram_quantile(&pacer.without, 0.999) / 1e3,
+	snprintf(row->note, sizeof(row->note), "the longest time without an answer %.2f ms",
 		 (double)paced_pause_ns(paced, plane) / NS_PER_MS);
-}
-
-static void
-set_ratio(struct row *row)
-{
-	row->ratio = row->ratio_low = row->ratio_high = row->value.p50 / row->floor.p50;
 }
 
 void
 paced_add_latency(const struct paced *paced, const struct bench *bench, const char *name,
 		  const char *doing, enum paced_plane_name plane)
 {
-	static struct halves halves;
+	static struct paced_halves calls, beats;
+	struct paced_part all = {0, paced->window_count};
 	struct row row = {.name = name, .unit = "us"};
-	char what[sizeof(row.what)];
+	size_t used;
 
-	snprintf(what, sizeof(what), "call of 64 B over the %s, %s", plane_names[plane], doing);
-	compare(paced, plane, what, &halves, &row);
-	row.value = percentiles_us(&halves.within);
-	row.floor = percentiles_us(&halves.without);
-	set_ratio(&row);
+	paced_split(paced, plane, &all, &calls);
+	paced_split_beats(paced, plane, &all, &beats);
+	begin_row(paced, plane, doing, &row);
+	row.count = calls.within.count;
+	row.value = percentiles_us(&calls.within);
+	row.floor = percentiles_us(&calls.without);
+	row.ratio = row.ratio_low = row.ratio_high = row.value.p50 / row.floor.p50;
+	used = strlen(row.note);
+	snprintf(row.note + used, sizeof(row.note) - used,
+		 "; of %llu calls within and %llu without; p99.9 %.0f and %.0f us, the pacer's "
+		 "%.0f and %.0f",
+		 (unsigned long long)calls.within.count, (unsigned long long)calls.without.count,
+		 row.value.p999, row.floor.p999, histogram_quantile(&beats.within, 0.999) / 1e3,
+		 histogram_quantile(&beats.without, 0.999) / 1e3);
 	report_add(bench->report, &row);
+}
+
+/* ---- the tail, in rounds ---- */
+
+struct tails {
+	struct samples within, without, ratios;
+};
+
+static void
+add_round(struct tails *tails, const struct paced_halves *halves)
+{
+	double within = histogram_quantile(&halves->within, 0.999) / 1e3;
+	double without = histogram_quantile(&halves->without, 0.999) / 1e3;
+
+	samples_add(&tails->within, within);
+	samples_add(&tails->without, without);
+	samples_add(&tails->ratios, within / without);
+}
+
+static void
+tails_fini(struct tails *tails)
+{
+	samples_fini(&tails->within);
+	samples_fini(&tails->without);
+	samples_fini(&tails->ratios);
 }
 
 void
 paced_add_tail(const struct paced *paced, const struct bench *bench, const char *name,
-	       const char *doing, enum paced_plane_name plane, double reach)
+	       const char *doing, enum paced_plane_name plane, unsigned rounds, double reach)
 {
-	static struct halves halves;
+	static struct paced_halves halves;
+	struct tails calls = {0}, beats = {0};
 	struct row row = {
 		.name = name, .unit = "us, p99.9", .reach_of = REACH_RATIO, .reach = reach};
-	char what[sizeof(row.what)];
+	size_t used;
 
-	snprintf(what, sizeof(what), "call of 64 B over the %s, %s", plane_names[plane], doing);
-	compare(paced, plane, what, &halves, &row);
-	row.value.p50 = histogram_quantile(&halves.within, 0.999) / 1e3;
-	row.floor.p50 = histogram_quantile(&halves.without, 0.999) / 1e3;
-	set_ratio(&row);
+	begin_row(paced, plane, doing, &row);
+	for (unsigned i = 0; i < rounds; i++) {
+		struct paced_part part = {i * paced->window_count / rounds,
+					  (i + 1) * paced->window_count / rounds};
+
+		paced_split(paced, plane, &part, &halves);
+		row.count = halves.within.count;
+		add_round(&calls, &halves);
+		paced_split_beats(paced, plane, &part, &halves);
+		add_round(&beats, &halves);
+	}
+	row.rounds = rounds;
+	row.value.p50 = samples_quantile(&calls.within, 0.5);
+	row.floor.p50 = samples_quantile(&calls.without, 0.5);
+	row.ratio = samples_quantile(&calls.ratios, 0.5);
+	row.ratio_low = samples_quantile(&calls.ratios, 0.);
+	row.ratio_high = samples_quantile(&calls.ratios, 1.);
+	used = strlen(row.note);
+	snprintf(row.note + used, sizeof(row.note) - used,
+		 "; in %u rounds, of about %zu calls within each; the pacer's %.0f and %.0f us",
+		 rounds, row.count, samples_quantile(&beats.within, 0.5),
+		 samples_quantile(&beats.without, 0.5));
 	report_add(bench->report, &row);
+	tails_fini(&calls);
+	tails_fini(&beats);
 }

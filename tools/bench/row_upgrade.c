@@ -10,7 +10,7 @@
 #include "paced.h"
 #include "report.h"
 
-#define UPGRADES  20
+#define UPGRADES  20 /* a round */
 #define PLUGIN    "upgrade-000"
 #define USAGE     2 /* plugctl's exit status */
 #define REST_NS   500000000
@@ -119,7 +119,7 @@ measure(const struct bench *bench, struct daemon *daemon, size_t count, const ch
 	paced_stop(&paced);
 	paced_add_lost(&paced, bench, "upgrade", doing);
 	add_pause(&paced, bench, doing);
-	paced_add_tail(&paced, bench, "upgrade", doing, PACED_DATA, UNCHANGED);
+	paced_add_tail(&paced, bench, "upgrade", doing, PACED_DATA, bench->rounds, UNCHANGED);
 	paced_add_latency(&paced, bench, "upgrade", doing, PACED_DATA);
 	paced_add_latency(&paced, bench, "upgrade", doing, PACED_CONTROL);
 	paced_close(&paced);
@@ -128,7 +128,7 @@ measure(const struct bench *bench, struct daemon *daemon, size_t count, const ch
 void
 row_upgrade(const struct bench *bench)
 {
-	size_t count = bench_count(bench, UPGRADES);
+	size_t count = bench->rounds * bench_count(bench, UPGRADES);
 	char dir[PATH_MAX], said[PATH_MAX], why[256];
 	struct daemon daemon;
 	int status;
