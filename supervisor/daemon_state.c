@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/turn.h"
 #include "daemon_private.h"
 #include "os/spawn.h"
 #include "os/tree.h"
@@ -277,7 +278,9 @@ daemon_take_over(struct daemon *d, struct state_in *in, struct handover *handove
 	state_in_commit(in);
 	daemon_set_dirs(d);
 	tree_reap_strangers(&strangers); /* whose signal came in between, if any */
+	turn_offer();
 	daemon_watch_look(d);
+	turn_offer();
 	registry_changed(&d->registry);
 	upgrade_tell(&d->upgrade, in->saved->daemon->upgrade, handover->refused);
 	handover_done(handover);

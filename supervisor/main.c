@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/turn.h"
 #include "config.h"
 #include "config_metrics.h"
 #include "core/excerpt.h"
@@ -21,6 +22,8 @@
 #include "upgrade/check.h"
 #include "upgrade/identity.h"
 #include "wire.h"
+
+#define RESUME_TURNS 8 /* in an upgrade: what waits for plugd shall not wait for others long */
 
 static const char usage[] =
 	"usage: plugd [--config FILE] [--plugin-dir DIR]... [--runtime-dir DIR] [--state-dir DIR]\n"
@@ -281,6 +284,8 @@ check_state(void)
 	struct state_in in;
 	int status;
 
+	turn_begin(UINT_MAX);
+	turn_offer();
 	if (!state_in_init(&in, CHECK_FD, self->state.version, true) &&
 	    take_what_is_in_force(&resumed, &in)) {
 		if (self->accept && !self->accept(true, in.why, sizeof(in.why)))
@@ -288,6 +293,7 @@ check_state(void)
 		else
 			daemon_try(&resumed.options, resumed.settings, &resumed.guardian, &in);
 	}
+	turn_offer(); /* the kernel takes as long again to end the process */
 	status = check_say(self->version, in.failed ? in.why : NULL);
 	state_in_fini(&in);
 	return status;
@@ -301,6 +307,8 @@ resume(struct handover *handover, char *const *argv)
 	const Plugd__SavedDaemon *saved;
 	struct state_in in;
 
+	turn_begin(RESUME_TURNS);
+	turn_offer();
 	if (state_in_init(&in, handover->state_fd, self->state.version, false) ||
 	    !take_what_is_in_force(&resumed, &in) ||
 	    (self->accept && !self->accept(false, in.why, sizeof(in.why)))) {

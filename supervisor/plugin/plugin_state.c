@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/turn.h"
 #include "plugin/registry.h"
 #include "plugin/saved.h"
 
@@ -227,6 +228,7 @@ registry_restore(struct registry *registry, struct plugins_in *pi)
 		if (!plugin)
 			return;
 		registry_add(registry, plugin);
+		turn_offer();
 	}
 	for (size_t i = 0; i < saved->n_bad; i++)
 		restore_bad(registry, saved->bad[i], pi);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/turn.h"
 #include "os/plugin_file.h"
 
 /* ---- writing ---- */
@@ -346,8 +347,10 @@ plugins_in_init(struct plugins_in *pi, struct state_in *in, struct host *host)
 		state_in_fail(in, "out of memory");
 	for (size_t i = 0; !in->failed && i < saved->n_settings; i++)
 		pi->settings[i] = restore_settings(saved->settings[i], in);
-	for (size_t i = 0; !in->failed && i < saved->n_specs; i++)
+	for (size_t i = 0; !in->failed && i < saved->n_specs; i++) {
 		pi->specs[i] = restore_spec(pi, saved->specs[i]);
+		turn_offer();
+	}
 	for (size_t i = 0; !in->failed && i < saved->n_versions; i++)
 		pi->versions[i] = restore_version(pi, saved->versions[i]);
 }

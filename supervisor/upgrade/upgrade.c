@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/turn.h"
 #include "serve/answer.h"
 #include "upgrade/identity.h"
 #include "upgrade/program.h"
@@ -63,6 +64,8 @@ go(struct upgrade *upgrade)
 	upgrade->paused_ns = clock_mono_ns();
 	err = seal(upgrade, &out, &state_fd);
 	if (!err) {
+		turn_begin(1);
+		turn_offer();
 		handover_execute(upgrade->binary_fd, upgrade->argv, state_fd, &out);
 		err = PLUG_ESYS;
 	}

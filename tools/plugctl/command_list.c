@@ -60,7 +60,8 @@ command_list_try(struct ctl *ctl, const char *word, struct command_list *ret)
 	struct plug_client_config config = {.size = sizeof(config),
 					    .runtime_dir = ctl->runtime_dir,
 					    .name = "plugctl",
-					    .connect_timeout_ms = QUIET_MS};
+					    .connect_timeout_ms = QUIET_MS,
+					    .spin_us = PLUG_SPIN_NEVER};
 	Plug__CommandsRequest commands = PLUG__COMMANDS_REQUEST__INIT;
 	Plug__Request request = PLUG__REQUEST__INIT;
 

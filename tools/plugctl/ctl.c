@@ -128,8 +128,10 @@ ctl_usage(struct ctl *ctl, const char *format, ...)
 int
 ctl_connect(struct ctl *ctl)
 {
-	struct plug_client_config config = {
-		.size = sizeof(config), .runtime_dir = ctl->runtime_dir, .name = "plugctl"};
+	struct plug_client_config config = {.size = sizeof(config),
+					    .runtime_dir = ctl->runtime_dir,
+					    .name = "plugctl",
+					    .spin_us = PLUG_SPIN_NEVER}; /* it asks once */
 	plug_err err;
 
 	if (ctl->client)

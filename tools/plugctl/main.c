@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/turn.h"
 #include "command.h"
 #include "core/suggest.h"
 #include "out.h"
@@ -185,8 +186,11 @@ int
 main(int argc, char **argv)
 {
 	struct ctl ctl = {.json = false};
-	int status = run(&ctl, argc, argv);
+	int status;
 
+	turn_begin(1); /* what the loader took, somebody's call may have waited */
+	turn_offer();
+	status = run(&ctl, argc, argv);
 	ctl_close(&ctl);
 	if (!out_finish() && status == CTL_DONE) {
 		perror("plugctl: the output cannot be written");
