@@ -34,6 +34,7 @@
 #define CALL_MS      60000
 #define CHANNEL_US   5e6
 #define PLUGIN       "failover-000"
+#define SERVED       100 /* calls before each death */
 
 struct failover {
 	struct daemon *daemon;
@@ -94,6 +95,14 @@ order(struct failover *failover, const char *method)
 	daemon_call(failover->daemon->client, PLUGIN, method, "", 0, 0);
 }
 
+/* As one in service is: 1 GiB that was written this moment has taken the caches from everybody. */
+static void
+serve(struct failover *failover)
+{
+	for (unsigned i = 0; i < SERVED; i++)
+		daemon_call(failover->client, PLUGIN, "echo", "x", 1, 1);
+}
+
 /* Return when the call is in the handler of the process that is to die. */
 static void
 hold(struct failover *failover, struct held *ret)
@@ -108,6 +117,7 @@ hold(struct failover *failover, struct held *ret)
 		daemon_call(failover->daemon->client, PLUGIN, "fill", bytes, strlen(bytes), 0);
 	if (failover->plane == LOAD_DATA)
 		await_channel(failover);
+	serve(failover);
 	order(failover, "arm");
 	failed = pthread_create(&ret->thread, NULL, held_main, ret);
 	if (failed)
