@@ -36,7 +36,9 @@
  * left behind ends it before. */
 #define LINGER_NS     3000000
 #define LOOK_NS       20000
-#define KERNEL_SIGSET 8 /* bytes */
+#define KEEP_POLICY   0x08      /* SCHED_FLAG_KEEP_POLICY */
+#define PATIENT_NS    100000000 /* the longest slice there is: who has a shorter one goes first */
+#define KERNEL_SIGSET 8         /* bytes */
 
 #if defined(__x86_64__)
 #define OWN_ARCH AUDIT_ARCH_X86_64
@@ -45,6 +47,16 @@
 #else
 #define OWN_ARCH 0
 #endif
+
+/* sched_setattr(2), first version; <linux/sched/types.h> and the C library's header exclude each
+ * other. */
+struct scheduling {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime_ns, deadline_ns, period_ns;
+};
 
 struct keeper {
 	pid_t pid;
@@ -96,10 +108,16 @@ keep(void *arg)
 {
 	const struct timespec linger = {.tv_nsec = LINGER_NS};
 	const struct rlimit no_core = {0};
+	struct scheduling patient = {.size = sizeof(patient),
+				     .flags = KEEP_POLICY,
+				     .nice = 20 - (int)syscall(SYS_getpriority, PRIO_PROCESS, 0),
+				     .runtime_ns = PATIENT_NS};
 	struct keeper *own = arg;
 	unsigned seen = (unsigned)own->seen_fd, given = (unsigned)own->given_fd;
 	char byte;
 
+	/* What others do when this process ends comes before it.  Refused, it is as it was. */
+	syscall(SYS_sched_setattr, 0, &patient, 0u);
 	if (close_all_but(seen < given ? seen : given, seen < given ? given : seen) ||
 	    syscall(SYS_prctl, PR_SET_NAME, "plug-keeper", 0L, 0L, 0L) ||
 	    syscall(SYS_prlimit64, 0, RLIMIT_CORE, &no_core, NULL) ||

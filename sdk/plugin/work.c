@@ -24,7 +24,9 @@
 #include "state.h"
 #include "work_private.h"
 
-#define STACK_BYTES (1024u * 1024)
+#define STACK_BYTES      (1024u * 1024)
+#define WARM_STACK_BYTES (16u * 1024)
+#define PAGE_BYTES       4096
 
 static void *worker_main(void *arg);
 
@@ -220,6 +222,15 @@ warm_up_heap(void)
 	free(memory);
 }
 
+/* And the pages of the stack that every call uses. */
+static void __attribute__((noinline)) warm_up_stack(void)
+{
+	volatile char bytes[WARM_STACK_BYTES];
+
+	for (size_t i = 0; i < sizeof(bytes); i += PAGE_BYTES)
+		bytes[i] = 0;
+}
+
 static void *
 worker_main(void *arg)
 {
@@ -230,6 +241,7 @@ worker_main(void *arg)
 	prctl(PR_SET_NAME, "plug-work");
 	plugp_dying_thread_init();
 	warm_up_heap();
+	warm_up_stack();
 	pthread_mutex_lock(&work->lock);
 	while (!work->closing) {
 		if (has_role(work, worker)) {
@@ -242,7 +254,7 @@ worker_main(void *arg)
 				plugp_plane_lead(worker);
 			pthread_mutex_lock(&work->lock);
 		} else if ((call = plugp_work_dequeue(worker->plugin)) != NULL) {
-			plugp_work_execute(worker, call);
+			plugp_work_execute(worker, call, NULL);
 		} else {
 			park(worker);
 		}

@@ -11,8 +11,12 @@ struct worker *plugp_work_idle(struct plug_plugin *plugin);
 
 /* ---- roles (work_role.c) ---- */
 
-/* By the holder: let another thread have the role, if there is one. */
-void plugp_work_hand_over(struct plug_plugin *plugin, struct role *role);
+/* By the holder: let another thread have the role, if there is one.  That is returned, and to be
+ * woken when the lock is released. */
+struct worker *plugp_work_hand_over(struct plug_plugin *plugin, struct role *role);
+
+/* Best without the lock.  NULL: nobody. */
+void plugp_work_wake(struct worker *worker);
 
 /* Was a handler begun or ended lately? */
 bool plugp_work_is_hot(struct work *work);
@@ -26,7 +30,7 @@ void plugp_work_watch(struct worker *worker);
  * is being stopped, because what was not started then is answered as such. */
 struct plug_call *plugp_work_dequeue(struct plug_plugin *plugin);
 
-/* Run its handler; the lock is released meanwhile. */
-void plugp_work_execute(struct worker *worker, struct plug_call *call);
+/* Run its handler, after waking `next` unless that is NULL; the lock is released meanwhile. */
+void plugp_work_execute(struct worker *worker, struct plug_call *call, struct worker *next);
 
 #endif

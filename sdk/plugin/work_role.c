@@ -8,7 +8,8 @@
 #include "state.h"
 #include "work_private.h"
 
-/* Called with the lock held, by whoever made the beat even when the holder was in a handler. */
+/* Called with the lock held, by whoever made the beat even when the holder was in a handler.
+ * `next` is to be woken: better without the lock, for which it would wait. */
 static void
 give_role(struct work *work, struct role *role, struct worker *next, bool in_handler)
 {
@@ -17,19 +18,26 @@ give_role(struct work *work, struct role *role, struct worker *next, bool in_han
 		role->slot = -1; /* the call's now */
 	}
 	role->holder = next;
-	pthread_cond_signal(&next->wake);
 }
 
-void
+struct worker *
 plugp_work_hand_over(struct plug_plugin *plugin, struct role *role)
 {
 	struct worker *next = plugp_work_idle(plugin);
 	uint64_t beat = atomic_load(&role->beat);
 
 	if (!next)
-		return;
+		return NULL;
 	atomic_store(&role->beat, beat + 2 - (beat & 1));
 	give_role(&plugin->work, role, next, beat & 1);
+	return next;
+}
+
+void
+plugp_work_wake(struct worker *worker)
+{
+	if (worker)
+		pthread_cond_signal(&worker->wake);
 }
 
 /* By the watcher, with the lock held: the holder was in the same handler when it looked last. */
@@ -43,19 +51,23 @@ rescue(struct plug_plugin *plugin, struct role *role)
 		return;
 	next = plugp_work_idle(plugin); /* never NULL: the watcher is one */
 	give_role(&plugin->work, role, next, true);
+	plugp_work_wake(next);
 }
 
 void
 plugp_work_will_block(struct plug_call *call)
 {
 	struct work *work = &call->plugin->work;
+	struct worker *next[DUTIES] = {0};
 
 	pthread_mutex_lock(&work->lock);
 	for (int duty = 0; duty < DUTIES; duty++) {
 		if (work->roles[duty].holder == call->worker)
-			plugp_work_hand_over(call->plugin, &work->roles[duty]);
+			next[duty] = plugp_work_hand_over(call->plugin, &work->roles[duty]);
 	}
 	pthread_mutex_unlock(&work->lock);
+	for (int duty = 0; duty < DUTIES; duty++)
+		plugp_work_wake(next[duty]);
 }
 
 /* ---- watching ---- */

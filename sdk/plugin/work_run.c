@@ -84,7 +84,7 @@ plugp_work_end(struct worker *worker, struct plug_call *call)
 }
 
 void
-plugp_work_execute(struct worker *worker, struct plug_call *call)
+plugp_work_execute(struct worker *worker, struct plug_call *call, struct worker *next)
 {
 	struct plug_plugin *plugin = worker->plugin;
 	struct work *work = &plugin->work;
@@ -93,6 +93,7 @@ plugp_work_execute(struct worker *worker, struct plug_call *call)
 	call->worker = worker;
 	call->led = 0;
 	pthread_mutex_unlock(&work->lock);
+	plugp_work_wake(next);
 
 	call->began_ns = clock_ns();
 	plugp_page_executing(&plugin->page, (unsigned)call->slot,
@@ -136,14 +137,15 @@ run_holding(struct worker *worker, struct role *role, struct plug_call *call)
 {
 	struct plug_plugin *plugin = worker->plugin;
 	uint32_t average = plugp_methods_average(&plugin->methods, call->method);
+	struct worker *next = NULL;
 
 	if (!atomic_load(&plugin->work.watched) || average == 0 || average > WORK_QUICK_NS)
-		plugp_work_hand_over(plugin, role);
+		next = plugp_work_hand_over(plugin, role);
 	if (role->holder == worker) {
 		role->current = call;
 		atomic_fetch_add(&role->beat, 1);
 	}
-	plugp_work_execute(worker, call);
+	plugp_work_execute(worker, call, next);
 	if (role->holder == worker)
 		atomic_fetch_add(&role->beat, 1);
 }
