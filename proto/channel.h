@@ -125,9 +125,10 @@ struct plug_status_page {
 #define PLUG_DYING_HEARD_MS 50
 
 /*
- * The keeper: a pipe's writing end, given to an instance that others can stand in for.  Nothing is
- * written into it.  libplug gives it to a process that shares the instance's memory and outlives it
- * for a moment, so that the instance is dead for everybody before its memory is given back.  Its
+ * The keeper: one end of a socket pair, given to an instance that others can stand in for.  Nothing
+ * is written into it.  libplug gives it to a process that shares the instance's memory and outlives
+ * it until plugd ends it or closes the other end, so that the instance is dead for everybody before
+ * its memory is given back.  Its
  * end tells plugd that this is done: no other process is started in its place before, for what it
  * may need.  An instance that keeps it to itself is waited for no longer than it lives.
  */

@@ -2,8 +2,9 @@
  * Invariants
  *  - The keeper has the thread-local storage of the thread that made it.  So it calls nothing but
  *    syscall(), which writes there only when a call fails.  That thread waits until none can.
- *  - Who waits for its end, or for that of this process, sees it by a pipe whose other end only it,
- *    or only this process, has.
+ *  - plugd sees its end by a connection whose other end only it has, and ends it when nobody waits
+ *    for an answer of this process any more.  It waits for that, or for plugd's end, and not for
+ *    the death: woken by that it would have the processor before those whose calls wait.
  */
 #include "keeper.h"
 
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -60,13 +62,12 @@ struct scheduling {
 
 struct keeper {
 	pid_t pid;
-	int alive_fd;          /* this process's */
-	int seen_fd, given_fd; /* the keeper's: the other end, and plugd's */
+	int given_fd; /* the keeper's */
 	char *stack;
 	atomic_bool waits; /* it has nothing left that it may do */
 };
 
-static struct keeper keeper = {.alive_fd = -1};
+static struct keeper keeper;
 
 /* ---- in the keeper ---- */
 
@@ -94,13 +95,11 @@ static struct sock_fprog program = {sizeof(rules) / sizeof(*rules), rules};
 #define KEEPER_CODE __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
 KEEPER_CODE static long
-close_all_but(unsigned low, unsigned high)
+close_all_but(unsigned fd)
 {
-	long failed = low ? syscall(SYS_close_range, 0u, low - 1, 0u) : 0;
+	long failed = syscall(SYS_close_range, 0u, fd - 1, 0u); /* it is 3 or more */
 
-	if (!failed && low + 1 < high)
-		failed = syscall(SYS_close_range, low + 1, high - 1, 0u);
-	return failed ? failed : syscall(SYS_close_range, high + 1, ~0u, 0u);
+	return failed ? failed : syscall(SYS_close_range, fd + 1, ~0u, 0u);
 }
 
 KEEPER_CODE static int
@@ -113,19 +112,18 @@ keep(void *arg)
 				     .nice = 20 - (int)syscall(SYS_getpriority, PRIO_PROCESS, 0),
 				     .runtime_ns = PATIENT_NS};
 	struct keeper *own = arg;
-	unsigned seen = (unsigned)own->seen_fd, given = (unsigned)own->given_fd;
 	char byte;
 
 	/* What others do when this process ends comes before it.  Refused, it is as it was. */
 	syscall(SYS_sched_setattr, 0, &patient, 0u);
-	if (close_all_but(seen < given ? seen : given, seen < given ? given : seen) ||
+	if (close_all_but((unsigned)own->given_fd) ||
 	    syscall(SYS_prctl, PR_SET_NAME, "plug-keeper", 0L, 0L, 0L) ||
 	    syscall(SYS_prlimit64, 0, RLIMIT_CORE, &no_core, NULL) ||
 	    syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) ||
 	    syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0L, 0L))
 		return 1;
 	atomic_store(&own->waits, true);
-	while (syscall(SYS_read, (int)seen, &byte, (size_t)1) > 0)
+	while (syscall(SYS_read, own->given_fd, &byte, (size_t)1) > 0)
 		; /* nobody writes */
 	syscall(SYS_nanosleep, &linger, NULL);
 	return 0;
@@ -205,9 +203,7 @@ forget(struct keeper *own)
 {
 	if (own->stack)
 		munmap(own->stack, STACK_BYTES);
-	if (own->alive_fd >= 0)
-		close(own->alive_fd);
-	*own = (struct keeper){.alive_fd = -1};
+	*own = (struct keeper){0};
 }
 
 void
@@ -215,18 +211,12 @@ plugp_keeper_init(void)
 {
 	struct keeper *own = &keeper;
 	bool started = false;
-	int ends[2];
 
 	own->given_fd = given_fd();
 	if (own->given_fd < 0)
 		return;
 	own->stack = OWN_ARCH && !is_watched_over() ? make_stack() : NULL;
-	if (own->stack && !pipe2(ends, O_CLOEXEC)) {
-		own->seen_fd = ends[0];
-		own->alive_fd = ends[1];
-		started = start(own);
-		close(own->seen_fd);
-	}
+	started = own->stack && start(own);
 	close(own->given_fd); /* plugd is not to take it for the keeper's */
 	if (!started)
 		forget(own);
@@ -237,9 +227,8 @@ plugp_keeper_fini(void)
 {
 	if (!keeper.pid)
 		return;
-	if (kill(keeper.pid, SIGKILL)) { /* it is another user now: the keeper ends by itself */
-		close(keeper.alive_fd);
-		keeper = (struct keeper){.alive_fd = -1};
+	if (kill(keeper.pid, SIGKILL)) { /* it is another user now: plugd ends the keeper */
+		keeper = (struct keeper){0};
 		return;
 	}
 	while (waitpid(keeper.pid, NULL, __WCLONE) < 0 && errno == EINTR)

@@ -1,7 +1,6 @@
 #include "plugin/keeper.h"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 
@@ -53,7 +52,7 @@ keeper_open(struct keeper *keeper)
 {
 	int ends[2];
 
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return PLUG_ESYS;
 	keeper->child_fd = ends[1];
 	keeper_watch(keeper, ends[0]);

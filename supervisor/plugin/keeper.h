@@ -1,6 +1,6 @@
 /*
- * plugd's end of the pipe of one process's keeper (proto/channel.h), which ends when the memory of
- * the process has been given back.  Loop's thread only; nothing here blocks.
+ * plugd's end of the connection to one process's keeper (proto/channel.h), which ends when the
+ * memory of the process has been given back.  Loop's thread only; nothing here blocks.
  */
 #ifndef PLUGD_KEEPER_H
 #define PLUGD_KEEPER_H
