@@ -1,7 +1,8 @@
 /*
  * Invariants
  *  - The keeper has the thread-local storage of the thread that made it.  So it calls nothing but
- *    syscall(), which writes there only when a call fails.  That thread waits until none can.
+ *    syscall(), which writes there only when a call fails, while that thread waits, and nothing of
+ *    the C library afterwards.
  *  - plugd sees its end by a connection whose other end only it has, and ends it when nobody waits
  *    for an answer of this process any more.  It waits for that, or for plugd's end, and not for
  *    the death: woken by that it would have the processor before those whose calls wait.
@@ -38,9 +39,7 @@
  * left behind ends it before. */
 #define LINGER_NS     3000000
 #define LOOK_NS       20000
-#define KEEP_POLICY   0x08      /* SCHED_FLAG_KEEP_POLICY */
-#define PATIENT_NS    100000000 /* the longest slice there is: who has a shorter one goes first */
-#define KERNEL_SIGSET 8         /* bytes */
+#define KERNEL_SIGSET 8 /* bytes */
 
 #if defined(__x86_64__)
 #define OWN_ARCH AUDIT_ARCH_X86_64
@@ -49,16 +48,6 @@
 #else
 #define OWN_ARCH 0
 #endif
-
-/* sched_setattr(2), first version; <linux/sched/types.h> and the C library's header exclude each
- * other. */
-struct scheduling {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime_ns, deadline_ns, period_ns;
-};
 
 struct keeper {
 	pid_t pid;
@@ -94,6 +83,31 @@ static struct sock_fprog program = {sizeof(rules) / sizeof(*rules), rules};
 
 #define KEEPER_CODE __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
+/* Without errno, which is the other thread's. */
+KEEPER_CODE static long
+raw_call(long number, long a, long b, long c)
+{
+#if defined(__x86_64__)
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return ret;
+#elif defined(__aarch64__)
+	register long x8 __asm__("x8") = number;
+	register long x0 __asm__("x0") = a;
+	register long x1 __asm__("x1") = b;
+	register long x2 __asm__("x2") = c;
+
+	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+	return x0;
+#else
+	return number + a + b + c; /* there is no keeper */
+#endif
+}
+
 KEEPER_CODE static long
 close_all_but(unsigned fd)
 {
@@ -107,15 +121,9 @@ keep(void *arg)
 {
 	const struct timespec linger = {.tv_nsec = LINGER_NS};
 	const struct rlimit no_core = {0};
-	struct scheduling patient = {.size = sizeof(patient),
-				     .flags = KEEP_POLICY,
-				     .nice = 20 - (int)syscall(SYS_getpriority, PRIO_PROCESS, 0),
-				     .runtime_ns = PATIENT_NS};
 	struct keeper *own = arg;
 	char byte;
 
-	/* What others do when this process ends comes before it.  Refused, it is as it was. */
-	syscall(SYS_sched_setattr, 0, &patient, 0u);
 	if (close_all_but((unsigned)own->given_fd) ||
 	    syscall(SYS_prctl, PR_SET_NAME, "plug-keeper", 0L, 0L, 0L) ||
 	    syscall(SYS_prlimit64, 0, RLIMIT_CORE, &no_core, NULL) ||
@@ -123,9 +131,9 @@ keep(void *arg)
 	    syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0L, 0L))
 		return 1;
 	atomic_store(&own->waits, true);
-	while (syscall(SYS_read, own->given_fd, &byte, (size_t)1) > 0)
+	while (raw_call(SYS_read, own->given_fd, (long)&byte, 1) > 0)
 		; /* nobody writes */
-	syscall(SYS_nanosleep, &linger, NULL);
+	raw_call(SYS_nanosleep, (long)&linger, 0, 0);
 	return 0;
 }
 
@@ -135,13 +143,17 @@ static int
 given_fd(void)
 {
 	const char *text = getenv(PLUG_ENV_KEEPER_FD);
+	struct stat given;
 	char *end;
 	long fd = text ? strtol(text, &end, 10) : -1;
 
 	if (!text || end == text || *end || fd < 3 || fd > INT32_MAX ||
 	    fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0)
 		return -1;
-	return (int)fd;
+	if (!fstat((int)fd, &given) && S_ISSOCK(given.st_mode))
+		return (int)fd;
+	close((int)fd); /* a plugd from before it was a socket: then there is no keeper */
+	return -1;
 }
 
 /* These want to know about every thread, and the keeper is none. */

@@ -16,10 +16,13 @@ void
 turn_offer(void)
 {
 	const struct timespec least = {.tv_nsec = 1};
+	uint64_t now_ns = clock_mono_ns(), began_ns = now_ns;
 
-	if (!turns_left || clock_mono_ns() - last_ns < TURN_NS)
+	if (!turns_left || now_ns - last_ns < TURN_NS)
 		return;
 	turns_left--;
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &least, NULL);
 	last_ns = clock_mono_ns();
+	if (last_ns - began_ns > TURN_LONG_NS)
+		turns_left = 0;
 }

@@ -11,7 +11,8 @@
 #ifndef PLUGD_TURN_H
 #define PLUGD_TURN_H
 
-#define TURN_NS 300000u /* running for less, it hands over nothing */
+#define TURN_NS      300000u  /* running for less, it hands over nothing */
+#define TURN_LONG_NS 1000000u /* others do not need it to get the processor */
 
 /* Up to `turns` turns from now on; until then turn_offer() does nothing.  The process is taken to
  * have run for TURN_NS. */
@@ -19,7 +20,8 @@ void turn_begin(unsigned turns);
 
 /*
  * Lets others run, if the last turn was TURN_NS ago or more and there are some left.  Blocks for
- * about 60 us, or for as long as others use the processor.  It sleeps for as little as the kernel
+ * about 60 us, or for as long as others use the processor; a turn of more than TURN_LONG_NS is the
+ * last.  It sleeps for as little as the kernel
  * can: sched_yield() hands over only within a group (a cgroup; with autogroup, a session).
  */
 void turn_offer(void);

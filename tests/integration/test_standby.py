@@ -76,6 +76,7 @@ def test_it_takes_over(site):
     assert site.call("actor", "echo", {"n": 1}) == {"n": 1}
     event = site.event("failover", "actor")
     assert (event["pid"], event["generation"]) == (spare["pid"], spare["generation"])
+    until(lambda: site.ok("crashes", "actor")["crashes"], "it is reported when its memory is given back")
     crash, = site.ok("crashes", "actor")["crashes"]
     assert crash["pid"] == active["pid"] and "SIGKILL" in crash["reason"]
     assert crash["decision"] == f"process {spare['pid']} has its place"

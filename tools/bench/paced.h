@@ -101,8 +101,8 @@ void paced_add_latency(const struct paced *paced, const struct bench *bench, con
 		       const char *doing, enum paced_plane_name plane);
 
 /* Its 99.9th percentile alone, in rounds of as many windows each: the medians of the rounds', and
- * the median of their ratios, which may be at most `reach`.  A round has a thousand calls in its
- * windows, or it says little. */
+ * the median of their ratios, which may be at most `reach`: if each has a thousand calls in its
+ * windows. */
 void paced_add_tail(const struct paced *paced, const struct bench *bench, const char *name,
 		    const char *doing, enum paced_plane_name plane, unsigned rounds, double reach);
 

@@ -6,7 +6,8 @@
 #include "paced.h"
 #include "report.h"
 
-#define NS_PER_MS 1e6
+#define NS_PER_MS  1e6
+#define TAIL_CALLS 1000 /* of fewer the thousandth is the last */
 
 static const char *const plane_names[] = {
 	[PACED_DATA] = "data plane", [PACED_CONTROL] = "control plane"};
@@ -182,12 +183,15 @@ paced_add_tail(const struct paced *paced, const struct bench *bench, const char 
 					  (i + 1) * paced->window_count / rounds};
 
 		paced_split(paced, plane, &part, &halves);
-		row.count = halves.within.count;
+		if (!i || halves.within.count < row.count)
+			row.count = halves.within.count;
 		add_round(&calls, &halves);
 		paced_split_beats(paced, plane, &part, &halves);
 		add_round(&beats, &halves);
 	}
 	row.rounds = rounds;
+	if (row.count < TAIL_CALLS)
+		row.reach_of = REACH_NONE;
 	row.value.p50 = samples_quantile(&calls.within, 0.5);
 	row.floor.p50 = samples_quantile(&calls.without, 0.5);
 	row.ratio = samples_quantile(&calls.ratios, 0.5);
@@ -195,7 +199,7 @@ paced_add_tail(const struct paced *paced, const struct bench *bench, const char 
 	row.ratio_high = samples_quantile(&calls.ratios, 1.);
 	used = strlen(row.note);
 	snprintf(row.note + used, sizeof(row.note) - used,
-		 "; in %u rounds, of about %zu calls within each; the pacer's %.0f and %.0f us",
+		 "; in %u rounds, of %zu calls within or more each; the pacer's %.0f and %.0f us",
 		 rounds, row.count, samples_quantile(&beats.within, 0.5),
 		 samples_quantile(&beats.without, 0.5));
 	report_add(bench->report, &row);

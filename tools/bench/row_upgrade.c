@@ -107,6 +107,14 @@ upgrades(struct daemon *daemon, struct paced *paced, size_t count, const char *s
 	rest();
 }
 
+/* Each upgrade is a window. */
+static unsigned
+rounds_of(const struct bench *bench)
+{
+	return bench->rounds < PACED_WINDOWS_MAX / UPGRADES ? bench->rounds
+							    : PACED_WINDOWS_MAX / UPGRADES;
+}
+
 static void
 measure(const struct bench *bench, struct daemon *daemon, size_t count, const char *said)
 {
@@ -119,7 +127,7 @@ measure(const struct bench *bench, struct daemon *daemon, size_t count, const ch
 	paced_stop(&paced);
 	paced_add_lost(&paced, bench, "upgrade", doing);
 	add_pause(&paced, bench, doing);
-	paced_add_tail(&paced, bench, "upgrade", doing, PACED_DATA, bench->rounds, UNCHANGED);
+	paced_add_tail(&paced, bench, "upgrade", doing, PACED_DATA, rounds_of(bench), UNCHANGED);
 	paced_add_latency(&paced, bench, "upgrade", doing, PACED_DATA);
 	paced_add_latency(&paced, bench, "upgrade", doing, PACED_CONTROL);
 	paced_close(&paced);
@@ -128,7 +136,7 @@ measure(const struct bench *bench, struct daemon *daemon, size_t count, const ch
 void
 row_upgrade(const struct bench *bench)
 {
-	size_t count = bench->rounds * bench_count(bench, UPGRADES);
+	size_t count = rounds_of(bench) * bench_count(bench, UPGRADES);
 	char dir[PATH_MAX], said[PATH_MAX], why[256];
 	struct daemon daemon;
 	int status;
