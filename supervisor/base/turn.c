@@ -16,9 +16,9 @@ void
 turn_offer(void)
 {
 	const struct timespec least = {.tv_nsec = 1};
-	uint64_t now_ns = clock_mono_ns(), began_ns = now_ns;
+	uint64_t began_ns = clock_mono_ns();
 
-	if (!turns_left || now_ns - last_ns < TURN_NS)
+	if (!turns_left || began_ns - last_ns < TURN_NS)
 		return;
 	turns_left--;
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &least, NULL);

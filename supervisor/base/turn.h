@@ -21,8 +21,8 @@ void turn_begin(unsigned turns);
 /*
  * Lets others run, if the last turn was TURN_NS ago or more and there are some left.  Blocks for
  * about 60 us, or for as long as others use the processor; a turn of more than TURN_LONG_NS is the
- * last.  It sleeps for as little as the kernel
- * can: sched_yield() hands over only within a group (a cgroup; with autogroup, a session).
+ * last.  It sleeps for as little as the kernel can: sched_yield() hands over only within a group (a
+ * cgroup; with autogroup, a session).
  */
 void turn_offer(void);
 

@@ -74,13 +74,29 @@ def test_it_has_one_that_can_do_nothing(site):
     pid = started(site, standby=1, **HOUR)
     keeper, = keepers(pid)
     given, = procs.descriptors(keeper).values()
-    assert given.startswith("socket:") and given not in procs.descriptors(pid).values()
+    assert given.startswith("socket:")
+    assert given not in procs.descriptors(pid).values() and given not in procs.descriptors(site.pid).values()
     found = procs.status(keeper)
     assert (int(found["Seccomp"]), found["NoNewPrivs"]) == (SECCOMP_FILTER, "1")
     blocked = int(found["SigBlk"], 16)
     unblockable = 1 << signal.SIGKILL - 1 | 1 << signal.SIGSTOP - 1
     assert blocked | unblockable == 2**64 - 1
     assert found["VmRSS"] == procs.status(pid)["VmRSS"]
+
+
+def test_plugd_ends_it_and_not_the_death(site):
+    """Woken by the death it would run before plugd, for which the calls wait."""
+    pid = started(site, standby=1, **HOUR)
+    keeper, = keepers(pid)
+    os.kill(site.pid, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: procs.stat(pid)[0] == "Z", "it is dead")
+        time.sleep(0.1)
+        assert procs.alive(keeper)
+    finally:
+        os.kill(site.pid, signal.SIGCONT)
+    until(lambda: not procs.alive(keeper), "plugd has ended it")
 
 
 def test_none_where_nobody_could_stand_in(site):
