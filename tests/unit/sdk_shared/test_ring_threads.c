@@ -23,6 +23,9 @@
 /* One record in so many is followed by a pause, so that the other side sleeps. */
 #define THINK_EVERY 64
 #define LOOKS_MAX   64 /* before sleeping, where the two run in step */
+/* Where the two run in step, at one record in so many he whom the other waits for holds back until
+ * the other sleeps: on a busy machine they might go for long without. */
+#define ASLEEP_EVERY 1000
 
 /* cmocka's asserts are for the main thread. */
 #define MUST(condition)                                                                 \
@@ -44,6 +47,7 @@ struct flow {
 	enum mode mode;
 	uint64_t slept_for_records, slept_for_room;
 	_Atomic uint64_t posted, taken;
+	_Atomic uint64_t asleep; /* for which record, or its room, one of the two last slept */
 };
 
 #define LARGE 20000 /* the ring holds two of them */
@@ -123,7 +127,7 @@ meet(_Atomic uint64_t *count, uint64_t wanted, uint64_t *random)
 }
 
 static uint8_t *
-reserve(struct flow *flow, size_t size, uint64_t *random)
+reserve(struct flow *flow, uint64_t number, size_t size, uint64_t *random)
 {
 	struct side *side = flow->from;
 	uint8_t *body = NULL;
@@ -138,6 +142,7 @@ reserve(struct flow *flow, size_t size, uint64_t *random)
 		err = plugs_reserve(&side->poster, size, &body);
 		if (err == PLUG_EOVERLOADED) {
 			flow->slept_for_room++;
+			atomic_store_explicit(&flow->asleep, number, memory_order_relaxed);
 			wait_on(side);
 		}
 		plugs_sleep_end(&side->own);
@@ -159,7 +164,9 @@ produce(void *arg)
 
 		if (flow->mode == ONE_RECORD)
 			meet(&flow->taken, i, &pauses);
-		body = reserve(flow, size, &pauses);
+		if (flow->mode == ONE_RECORD && i % ASLEEP_EVERY == 0)
+			meet(&flow->asleep, i, &pauses);
+		body = reserve(flow, i, size, &pauses);
 		memcpy(body + 8, &i, sizeof(i));
 		memset(body + HEADER, (int)(i % 251), used - HEADER);
 		sum = checksum(body + 8, used - 8);
@@ -174,7 +181,7 @@ produce(void *arg)
 }
 
 static size_t
-peek(struct flow *flow, const uint8_t **ret_body, uint64_t *random)
+peek(struct flow *flow, uint64_t number, const uint8_t **ret_body, uint64_t *random)
 {
 	struct side *side = flow->to;
 	size_t size = 0;
@@ -191,6 +198,7 @@ peek(struct flow *flow, const uint8_t **ret_body, uint64_t *random)
 		err = plugs_peek(&side->taker, ret_body, &size);
 		if (err == PLUG_EAGAIN) {
 			flow->slept_for_records++;
+			atomic_store_explicit(&flow->asleep, number, memory_order_relaxed);
 			wait_on(side);
 		}
 		plugs_sleep_end(&side->own);
@@ -212,7 +220,9 @@ consume(struct flow *flow)
 
 		if (flow->mode == ONE_ROOM)
 			meet(&flow->posted, i + 2 < RECORDS ? i + 2 : RECORDS, &pauses);
-		size = peek(flow, &body, &pauses);
+		if (flow->mode == ONE_ROOM && i % ASLEEP_EVERY == 0 && i + 2 < RECORDS)
+			meet(&flow->asleep, i + 2, &pauses);
+		size = peek(flow, i, &body, &pauses);
 		used = written(flow, size);
 		MUST(size == next_size(flow, &sizes));
 		memcpy(copy, body, used);
