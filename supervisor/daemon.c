@@ -287,6 +287,7 @@ daemon_prepare(struct daemon *d)
 	events_init(&d->host.events);
 	graves_init(&d->host.graves, d->loop);
 	vigil_init(&d->host.vigil, d->loop);
+	lull_init(&d->host.lull, d->loop);
 	daemon_watch_init(d);
 	daemon_discover_init(d);
 	registry_init(&d->registry, &d->host);
@@ -347,6 +348,7 @@ daemon_take_apart(struct daemon *d)
 	daemon_discover_fini(d);
 	registry_fini(&d->registry);
 	vigil_end(&d->host.vigil);
+	lull_fini(&d->host.lull);
 	graves_fini(&d->host.graves);
 	router_fini(&d->router);
 	channels_fini(&d->channels);

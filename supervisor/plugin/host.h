@@ -12,6 +12,7 @@
 #include "os/rundir.h"
 #include "plugin/events.h"
 #include "plugin/graves.h"
+#include "plugin/lull.h"
 #include "plugin/vigil.h"
 
 struct crash_call;
@@ -77,6 +78,7 @@ struct host {
 	struct events events;
 	struct graves graves;
 	struct vigil vigil;
+	struct lull lull;
 	struct host_limits limits;
 	const struct host_ops *ops;
 	void *ops_user;

@@ -13,6 +13,7 @@
 #include "os/logfile.h"
 #include "os/logpipe.h"
 #include "os/logring.h"
+#include "plugin/lull.h"
 
 enum output_stream { OUTPUT_OUT, OUTPUT_ERR, OUTPUT_LOG, OUTPUT_PLUGD };
 
@@ -24,6 +25,7 @@ struct output_follower {
 /* One a plugin; outlives its processes. */
 struct output {
 	struct ev_loop *loop;
+	struct lull *lull;
 	struct logring ring;
 	struct logfile file;
 	bool to_file;
@@ -41,13 +43,17 @@ struct output {
 };
 
 /* dir_fd -1: no file.  `name` is the plugin's. */
-void output_init(struct output *output, struct ev_loop *loop, int dir_fd, const char *name,
+void output_init(struct output *output, struct lull *lull, int dir_fd, const char *name,
 		 size_t ring_bytes, uint64_t file_bytes, unsigned files);
 void output_fini(struct output *output);
 
 /* Copies the text; what is not UTF-8 in it is kept as '?'. */
 void output_line(struct output *output, enum output_stream stream, unsigned level,
 		 uint32_t generation, int64_t pid, const char *text, size_t length, bool continues);
+
+/* The same of a line of which more is known; its text is at most output_clipped() long. */
+void output_put(struct output *output, struct logring_line line);
+uint32_t output_clipped(size_t length);
 
 void output_follow(struct output *output, struct output_follower *follower);
 void output_unfollow(struct output_follower *follower);
@@ -68,7 +74,9 @@ struct output_pipe {
 	int64_t pid;
 	int fd;
 	ev_io w;
-	ev_timer rest_w;      /* while it is not read */
+	struct lull_task task; /* while it rests, or something is kept */
+	char *kept;            /* read and not handed out yet: others have their turn; or NULL */
+	size_t kept_at, kept_size;
 	ev_tstamp begin;      /* of the stretch in which */
 	size_t taken;         /* so many bytes were read, as they count */
 	unsigned short_lines; /* in the last read */
@@ -86,6 +94,8 @@ plug_err output_pipe_open(struct output_pipe *pipe, struct output *output,
 			  enum output_stream stream, int *ret_theirs);
 /* The process exists: lines carry its pid from now on. */
 void output_pipe_start(struct output_pipe *pipe, uint32_t generation, int64_t pid);
+/* Hands out what has been read. */
+void output_pipe_settle(struct output_pipe *pipe);
 /* Takes what is still in the pipe, without blocking, and closes it.  Safe when it was never opened
  * (fd -1). */
 void output_pipe_close(struct output_pipe *pipe);

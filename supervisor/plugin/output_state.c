@@ -10,6 +10,7 @@ output_pipe_save(struct output_pipe *pipe, struct state_out *out)
 {
 	Plugd__SavedPipe *saved = state_out_message(out, &plugd__saved_pipe__descriptor);
 
+	output_pipe_settle(pipe);
 	saved->fd = state_out_fd(out, pipe->fd);
 	saved->held = state_out_bytes(pipe->splitter.held, pipe->splitter.used);
 	saved->in_pieces = pipe->splitter.in_pieces;

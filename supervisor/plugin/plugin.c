@@ -27,7 +27,7 @@ plugin_alloc(struct host *host, struct spec *spec)
 	list_init(&plugin->suspects);
 	list_init(&plugin->waiters);
 	crashes_init(&plugin->crashes);
-	output_init(&plugin->output, host->loop, host->log_dir_fd, spec->name,
+	output_init(&plugin->output, &host->lull, host->log_dir_fd, spec->name,
 		    host->limits.log_ring_bytes, host->limits.log_file_bytes,
 		    host->limits.log_files);
 	return plugin;

@@ -122,6 +122,7 @@ router_send(struct relay *relay, struct instance *in)
 	relay->sent_ms = clock_mono_ms();
 	relay->uncredited = relay->ahead = 0;
 	err = relay_send(relay, &begun);
+	lull_busy(&relay->router->host->lull);
 	if (err && !begun) {
 		router_finish(relay, err, "could not be handed to %s: %s",
 			      plugin_name(relay->plugin), plug_err_text(err));

@@ -59,6 +59,7 @@ forward(struct relay *relay, const Plug__Envelope *theirs, size_t payload)
 	else
 		env.chunk = theirs->chunk;
 	relay->answering = true;
+	lull_busy(&relay->router->host->lull);
 	if (client_send(client, &env, &origin) != PLUG_ETOOLARGE)
 		return;
 	relay_cancel(relay, PLUG_ECANCELLED);

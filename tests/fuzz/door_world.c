@@ -124,6 +124,7 @@ make(void)
 	events_init(&d->host.events);
 	graves_init(&d->host.graves, d->loop);
 	vigil_init(&d->host.vigil, d->loop);
+	lull_init(&d->host.lull, d->loop);
 	daemon_watch_init(d);
 	daemon_discover_init(d);
 	registry_init(&d->registry, &d->host);

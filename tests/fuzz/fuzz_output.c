@@ -26,6 +26,7 @@
 
 static struct {
 	struct ev_loop *loop;
+	struct lull lull;
 	int dir_fd;
 	char dir[32];
 	struct output output;
@@ -219,6 +220,7 @@ begin(void)
 	t.loop = ev_loop_new(EVFLAG_NOENV);
 	strcpy(t.dir, "/tmp/fuzz-output-XXXXXX");
 	CHECK(t.loop && mkdtemp(t.dir));
+	lull_init(&t.lull, t.loop);
 	t.dir_fd = open(t.dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
 	CHECK(t.dir_fd >= 0);
 }
@@ -242,7 +244,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	t.last_seq = 0;
 	log_configure(LOG_INFO, how & 0x80 ? LOG_JSON : LOG_TEXT);
 	kept = redirect_log();
-	output_init(&t.output, t.loop, t.dir_fd, "echo", 0, file_bytes,
+	output_init(&t.output, &t.lull, t.dir_fd, "echo", 0, file_bytes,
 		    (how >> 3) % (FILES_MAX + 1));
 	output_follow(&t.output, &follower);
 	open_pipe(0);

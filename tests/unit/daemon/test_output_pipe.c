@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "plugin/output.h"
 
 #define RING_BYTES (1024u * 1024)
@@ -19,6 +20,7 @@
 
 static struct {
 	struct ev_loop *loop;
+	struct lull lull;
 	struct output output;
 	struct output_pipe pipe;
 	int theirs;
@@ -31,7 +33,8 @@ setup(void **state)
 	memset(&t, 0, sizeof(t));
 	t.loop = ev_loop_new(EVFLAG_AUTO);
 	assert_non_null(t.loop);
-	output_init(&t.output, t.loop, -1, "loud", RING_BYTES, 0, 0);
+	lull_init(&t.lull, t.loop);
+	output_init(&t.output, &t.lull, -1, "loud", RING_BYTES, 0, 0);
 	assert_int_equal(output_pipe_open(&t.pipe, &t.output, OUTPUT_OUT, &t.theirs), PLUG_OK);
 	assert_int_equal(fcntl(t.theirs, F_SETFL, O_NONBLOCK), 0);
 	output_pipe_start(&t.pipe, 1, 1);
@@ -45,6 +48,7 @@ teardown(void **state)
 	output_pipe_close(&t.pipe);
 	close(t.theirs);
 	output_fini(&t.output);
+	lull_fini(&t.lull);
 	ev_loop_destroy(t.loop);
 	return 0;
 }
@@ -73,6 +77,17 @@ is_read(void)
 	return ev_is_active(&t.pipe.w);
 }
 
+/* Read once, and hand out all of it, piece by piece. */
+static void
+read_once(void)
+{
+	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	while (t.pipe.kept) {
+		lull_cancel(&t.pipe.task);
+		t.pipe.task.run(&t.pipe.task);
+	}
+}
+
 /* The loop's clock stands still while its callbacks run, so all this happens in one moment. */
 static uint64_t
 flood(void)
@@ -82,7 +97,7 @@ flood(void)
 	for (unsigned i = 0; is_read(); i++) {
 		assert_true(i < 1000);
 		printed += print();
-		ev_invoke(t.loop, &t.pipe.w, EV_READ);
+		read_once();
 		assert_true(t.pipe.taken < OUTPUT_STRETCH_BYTES + 4096);
 	}
 	return printed;
@@ -99,10 +114,10 @@ test_a_flood_rests(void **state)
 	assert_in_range(read * strlen(LINE), OUTPUT_STRETCH_BYTES - strlen(LINE),
 			OUTPUT_STRETCH_BYTES + 4096);
 	assert_true(printed > read);
-	assert_true(ev_is_active(&t.pipe.rest_w));
+	assert_true(lull_is_awaited(&t.pipe.task));
 	while (!is_read())
 		ev_run(t.loop, EVRUN_ONCE);
-	assert_false(ev_is_active(&t.pipe.rest_w));
+	assert_false(lull_is_awaited(&t.pipe.task));
 	while (lines() < printed)
 		ev_run(t.loop, EVRUN_ONCE);
 	assert_int_equal(lines(), printed);
@@ -116,13 +131,15 @@ test_short_lines_count_as_longer_ones(void **state)
 	static const char ends[4096] = {[0 ... 4095] = '\n'};
 	double worth = (double)sizeof(ends) * OUTPUT_LINE_BYTES / OUTPUT_STRETCH_BYTES;
 
+	uint64_t began = clock_mono_ns();
+
 	(void)state;
 	assert_int_equal(write(t.theirs, ends, sizeof(ends)), sizeof(ends));
-	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	read_once();
 	assert_int_equal(lines(), sizeof(ends));
 	assert_false(is_read());
-	assert_true(ev_timer_remaining(t.loop, &t.pipe.rest_w) >
-		    (worth - 1) * OUTPUT_STRETCH_SECONDS);
+	assert_true((double)(t.pipe.task.from_ns - began) >
+		    (worth - 1) * OUTPUT_STRETCH_SECONDS * 1e9);
 }
 
 /* Each read wakes the writer, so there are few; but of short lines no more are taken at once than
@@ -134,10 +151,10 @@ test_reads_are_large_where_lines_are_long(void **state)
 
 	(void)state;
 	printed += print();
-	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	read_once();
 	before = lines();
 	assert_in_range(before * strlen(LINE), 1, 4096);
-	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	read_once();
 	assert_in_range((lines() - before) * strlen(LINE), 3 * 4096, 5 * 4096);
 	while (lines() < printed)
 		ev_run(t.loop, EVRUN_ONCE);
@@ -150,9 +167,68 @@ test_reads_are_large_where_lines_are_long(void **state)
 	t.pipe.long_lines = false;
 	for (unsigned i = 0; i < 2; i++) {
 		before = lines();
-		ev_invoke(t.loop, &t.pipe.w, EV_READ);
+		read_once();
 		assert_int_equal(lines() - before, 4096);
 	}
+}
+
+/* In each turn of the loop a part of what was read, so that calls which have come go first. */
+static void
+test_a_read_is_handed_out_in_pieces(void **state)
+{
+	uint64_t printed, before;
+	unsigned pieces = 0;
+
+	(void)state;
+	printed = print();
+	read_once(); /* the lines are long */
+	before = lines();
+	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	assert_in_range((lines() - before) * strlen(LINE), 3 * 1024, 5 * 1024);
+	assert_non_null(t.pipe.kept);
+	assert_false(is_read());
+	while (t.pipe.kept) {
+		before = lines();
+		ev_run(t.loop, EVRUN_ONCE);
+		assert_in_range((lines() - before) * strlen(LINE), 0, 5 * 1024);
+		pieces += lines() != before;
+	}
+	assert_in_range(pieces, 2, 3);
+	while (lines() < printed)
+		ev_run(t.loop, EVRUN_ONCE);
+}
+
+/* As at an upgrade. */
+static void
+test_what_is_kept_is_handed_out_on_demand(void **state)
+{
+	static const char ends[2048] = {[0 ... 2047] = '\n'};
+
+	(void)state;
+	assert_int_equal(write(t.theirs, ends, sizeof(ends)), sizeof(ends));
+	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	assert_in_range(lines(), 1, sizeof(ends) - 1);
+	output_pipe_settle(&t.pipe);
+	assert_int_equal(lines(), sizeof(ends));
+	assert_null(t.pipe.kept);
+	ev_run(t.loop, EVRUN_NOWAIT);
+	assert_int_equal(write(t.theirs, LINE, strlen(LINE)), strlen(LINE));
+	while (lines() <= sizeof(ends)) /* it goes on */
+		ev_run(t.loop, EVRUN_ONCE);
+}
+
+static void
+test_it_is_closed_while_something_is_kept(void **state)
+{
+	uint64_t printed = print();
+
+	(void)state;
+	ev_invoke(t.loop, &t.pipe.w, EV_READ);
+	assert_non_null(t.pipe.kept);
+	output_pipe_close(&t.pipe);
+	assert_int_equal(lines(), printed);
+	assert_null(t.pipe.kept);
+	assert_false(lull_is_awaited(&t.pipe.task));
 }
 
 static void
@@ -163,7 +239,7 @@ test_it_is_closed_while_it_rests(void **state)
 	(void)state;
 	output_pipe_close(&t.pipe);
 	assert_int_equal(lines(), printed); /* what it had printed is not lost */
-	assert_false(ev_is_active(&t.pipe.rest_w));
+	assert_false(lull_is_awaited(&t.pipe.task));
 	ev_run(t.loop, EVRUN_NOWAIT);
 }
 
@@ -208,6 +284,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_short_lines_count_as_longer_ones, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_reads_are_large_where_lines_are_long, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_read_is_handed_out_in_pieces, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_kept_is_handed_out_on_demand, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_it_is_closed_while_something_is_kept, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_closed_while_it_rests, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_rest_of_short_lines_is_bounded, setup,

@@ -213,10 +213,12 @@ static void
 test_output(void **state)
 {
 	struct output before, after;
+	struct lull lull;
 
 	(void)state;
-	output_init(&before, wire_loop, -1, "p", LOGRING_MIN_BYTES, 0, 0);
-	output_init(&after, wire_loop, -1, "p", LOGRING_MIN_BYTES, 0, 0);
+	lull_init(&lull, wire_loop);
+	output_init(&before, &lull, -1, "p", LOGRING_MIN_BYTES, 0, 0);
+	output_init(&after, &lull, -1, "p", LOGRING_MIN_BYTES, 0, 0);
 	for (unsigned i = 0; i < 3000; i++) {
 		char text[64];
 		int length = snprintf(text, sizeof(text), "line %u %.*s", i, (int)(i % 40),
@@ -233,6 +235,7 @@ test_output(void **state)
 	assert_int_equal(after.file.dropped, 7);
 	output_fini(&before);
 	output_fini(&after);
+	lull_fini(&lull);
 }
 
 /* A smaller ring than before holds the last ones, and counts what it does not hold. */
@@ -240,10 +243,12 @@ static void
 test_output_into_a_smaller_ring(void **state)
 {
 	struct output before, after;
+	struct lull lull;
 
 	(void)state;
-	output_init(&before, wire_loop, -1, "p", 4 * LOGRING_MIN_BYTES, 0, 0);
-	output_init(&after, wire_loop, -1, "p", LOGRING_MIN_BYTES, 0, 0);
+	lull_init(&lull, wire_loop);
+	output_init(&before, &lull, -1, "p", 4 * LOGRING_MIN_BYTES, 0, 0);
+	output_init(&after, &lull, -1, "p", LOGRING_MIN_BYTES, 0, 0);
 	for (unsigned i = 0; i < 800; i++)
 		output_line(&before, OUTPUT_OUT, 1, 1, 1, "forty bytes of text, more or less, here",
 			    39, false);
@@ -255,16 +260,19 @@ test_output_into_a_smaller_ring(void **state)
 	assert_int_equal(after.ring.lost + logring_count(&after.ring), 800);
 	output_fini(&before);
 	output_fini(&after);
+	lull_fini(&lull);
 }
 
 static void
 test_output_that_is_cut_off(void **state)
 {
 	struct output before, after;
+	struct lull lull;
 
 	(void)state;
-	output_init(&before, wire_loop, -1, "p", LOGRING_MIN_BYTES, 0, 0);
-	output_init(&after, wire_loop, -1, "p", LOGRING_MIN_BYTES, 0, 0);
+	lull_init(&lull, wire_loop);
+	output_init(&before, &lull, -1, "p", LOGRING_MIN_BYTES, 0, 0);
+	output_init(&after, &lull, -1, "p", LOGRING_MIN_BYTES, 0, 0);
 	output_line(&before, OUTPUT_OUT, 1, 1, 1, "whole", 5, false);
 	t.plugin->output = output_save(&before, &t.out);
 	t.plugin->output->lines.len--;
@@ -273,6 +281,7 @@ test_output_that_is_cut_off(void **state)
 	assert_string_equal(t.in.why, "a line of output that is cut off");
 	output_fini(&before);
 	output_fini(&after);
+	lull_fini(&lull);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
