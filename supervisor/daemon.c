@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "os/proc.h"
 #include "os/rlimit.h"
+#include "os/sigchld.h"
 #include "os/statedir.h"
 #include "os/tree.h"
 #include "serve/control.h"
@@ -89,27 +90,33 @@ is_known_child(void *context, pid_t pid)
 }
 
 static void
-on_child(struct ev_loop *loop, ev_signal *w, int revents)
+reap(struct daemon *d)
 {
-	struct daemon *d = w->data;
 	const struct tree_callbacks strangers = {.is_known = is_known_child, .context = d};
 
-	(void)revents;
-	if (vigil_is_kept(&d->host.vigil)) {
-		ev_timer_again(loop, &d->child_later_w); /* calls come first */
+	if (vigil_is_kept(&d->host.vigil)) { /* calls come first */
+		ev_timer_again(d->loop, &d->child_later_w);
 		return;
 	}
+	ev_timer_stop(d->loop, &d->child_later_w);
 	tree_reap_strangers(&strangers);
+}
+
+static void
+on_child(struct ev_loop *loop, ev_io *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	sigchld_clear(w->fd);
+	reap(w->data);
 }
 
 static void
 on_child_later(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct daemon *d = w->data;
-
-	ev_timer_stop(loop, w);
-	ev_feed_event(loop, &d->child_w, EV_SIGNAL);
+	(void)loop;
 	(void)revents;
+	reap(w->data);
 }
 
 static void
@@ -215,10 +222,28 @@ watch_signal(struct daemon *d, ev_signal *w, int number,
 	     void (*callback)(struct ev_loop *, ev_signal *, int))
 {
 	ev_signal_init(w, callback, number);
-	ev_set_priority(
-		w, EV_MINPRI); /* a death is heard by its pidfd: strangers are looked for after */
+	ev_set_priority(w, EV_MINPRI);
 	w->data = d;
 	ev_signal_start(d->loop, w);
+}
+
+/* A death is heard by its pidfd: strangers are looked for after. */
+static void
+watch_children(struct daemon *d)
+{
+	int fd = sigchld_open();
+
+	ev_init(&d->child_later_w, on_child_later);
+	d->child_later_w.repeat = CHILD_LATER_SECONDS;
+	d->child_later_w.data = d;
+	ev_io_init(&d->child_w, on_child, fd, EV_READ);
+	ev_set_priority(&d->child_w, EV_MINPRI);
+	d->child_w.data = d;
+	if (fd >= 0)
+		ev_io_start(d->loop, &d->child_w);
+	else
+		log_error("signalfd: %s; what plugins leave behind is reaped only when plugd ends",
+			  strerror(errno));
 }
 
 static void
@@ -227,10 +252,7 @@ watch(struct daemon *d)
 	watch_signal(d, &d->term_w, SIGTERM, on_terminate);
 	watch_signal(d, &d->int_w, SIGINT, on_terminate);
 	watch_signal(d, &d->hup_w, SIGHUP, on_hangup);
-	watch_signal(d, &d->child_w, SIGCHLD, on_child);
-	ev_init(&d->child_later_w, on_child_later);
-	d->child_later_w.repeat = CHILD_LATER_SECONDS;
-	d->child_later_w.data = d;
+	watch_children(d);
 	ev_io_init(&d->lifeline_w, on_lifeline, d->guardian->fd, EV_READ);
 	d->lifeline_w.data = d;
 	ev_io_start(d->loop, &d->lifeline_w);

@@ -31,7 +31,8 @@ struct daemon {
 	struct channels channels;
 	struct control control;
 	struct doorman *doorman;
-	ev_signal term_w, int_w, hup_w, child_w;
+	ev_signal term_w, int_w, hup_w;
+	ev_io child_w;
 	ev_timer child_later_w;
 	ev_io lifeline_w;
 	struct daemon_watch watch;

@@ -19,7 +19,7 @@
 static void
 change_mask(int how)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 	sigset_t signals;
 
 	sigemptyset(&signals);
