@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -27,7 +26,7 @@
 #define CHANGES_MAX   16 /* of the configuration, that wait */
 
 /* Threads of the author's may still log after plug_main() returned, so it is never freed. */
-static struct plug_plugin the_plugin = {.tick.wake_fd = -1};
+static struct plug_plugin the_plugin = {.tick = {.wake_fd = -1, .alarm_fd = -1}};
 
 const char *
 plug_version(void)
@@ -315,8 +314,7 @@ open_parts(struct plug_plugin *plugin)
 	plugp_page_init(&plugin->page);
 	plugp_broker_init(&plugin->broker);
 	plugp_dying_init(plugin->broker.fd);
-	plugin->tick.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (plugin->tick.wake_fd >= 0 && plugp_work_init(plugin) == PLUG_OK &&
+	if (plugp_tick_init(&plugin->tick) == PLUG_OK && plugp_work_init(plugin) == PLUG_OK &&
 	    plugp_plane_init(plugin) == PLUG_OK)
 		err = plugp_session_open(plugin, getenv(PLUG_ENV_ADDRESS));
 	if (err == PLUG_ENOMEM)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -100,11 +101,16 @@ sleep_until_news(struct plug_plugin *plugin)
 	struct pollfd pfds[] = {
 		{.fd = plugin->tick.wake_fd, .events = POLLIN},
 		{.fd = plugin->broker.fd, .events = POLLIN},
+		{.fd = plugin->tick.alarm_fd, .events = POLLIN},
 	};
 	uint64_t count;
 
-	if (poll(pfds, 2, poll_ms(&plugin->tick)) > 0 && (pfds[0].revents & POLLIN) &&
-	    read(plugin->tick.wake_fd, &count, sizeof(count)) < 0)
+	if (poll(pfds, 3, poll_ms(&plugin->tick)) <= 0)
+		return;
+	if ((pfds[2].revents & POLLIN) &&
+	    read(plugin->tick.alarm_fd, &count, sizeof(count)) == sizeof(count))
+		plugp_work_alarm(plugin);
+	if ((pfds[0].revents & POLLIN) && read(plugin->tick.wake_fd, &count, sizeof(count)) < 0)
 		return; /* somebody else's wake was read with it */
 }
 
@@ -128,6 +134,15 @@ tick_main(void *arg)
 	}
 	plugp_dying_thread_fini();
 	return NULL;
+}
+
+/* Without an alarm duties are handed over. */
+plug_err
+plugp_tick_init(struct tick *tick)
+{
+	tick->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	tick->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return tick->wake_fd >= 0 ? PLUG_OK : PLUG_ENOMEM;
 }
 
 static plug_err
@@ -176,6 +191,14 @@ plugp_tick_stop(struct plug_plugin *plugin)
 	plugp_tick_wake(tick);
 	pthread_join(tick->thread, NULL);
 	tick->running = false;
+}
+
+void
+plugp_tick_alarm(struct tick *tick, uint64_t ns)
+{
+	const struct itimerspec in = {.it_value = {.tv_nsec = (long)ns}};
+
+	timerfd_settime(tick->alarm_fd, 0, &in, NULL);
 }
 
 void

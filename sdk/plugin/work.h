@@ -7,7 +7,9 @@
  * half a millisecond is quick) it keeps the duty meanwhile, under the eyes of a watcher that gives
  * it to another thread if the handler is not as quick as expected; otherwise it first hands the
  * duty over.  So there is always a thread that hears plugd and one that hears the callers, and no
- * hand-over on the short path.
+ * hand-over on the short path.  Nor is there one for a session's call after a while without any,
+ * unless the method is known to be slow: then there is no watcher yet, and an alarm does what it
+ * would do.
  */
 #ifndef PLUG_SDK_WORK_H
 #define PLUG_SDK_WORK_H
@@ -25,8 +27,9 @@
 #define WORK_DEFAULT  8
 #define WORK_BUCKETS  64 /* of calls by id; a power of two */
 
-#define WORK_QUICK_NS 50000u           /* a handler this short is run by the holder of a duty */
-#define WORK_LOOK_NS  (1 * NS_PER_MS)  /* how often the watcher looks */
+#define WORK_QUICK_NS 50000u          /* a handler this short is run by the holder of a duty */
+#define WORK_ALARM_NS 100000u         /* what a session's first call may take without a hand-over */
+#define WORK_LOOK_NS  (1 * NS_PER_MS) /* how often the watcher looks */
 #define WORK_HOT_NS   (10 * NS_PER_MS) /* traffic so recent keeps the watcher looking */
 
 enum duty { DUTY_SESSION, DUTY_PLANE, DUTIES };
@@ -65,6 +68,9 @@ struct work {
 	struct worker *parked, *watcher;
 	atomic_bool watched;   /* a handler that keeps its thread's role will be noticed */
 	uint64_t last_beat_ns; /* when a beat was last seen to have changed */
+	/* Under lock, of the session's role: its beat in the handler for which the alarm is set
+	 * (0: none), and when it was last set. */
+	uint64_t alarm_beat, alarm_ns;
 	struct worker workers[WORK_LIMIT + DUTIES];
 };
 
@@ -98,6 +104,10 @@ unsigned plugp_work_running(struct plug_plugin *plugin);
 
 /* Before a handler waits in a function of ours: let somebody else have the duty of its thread. */
 void plugp_work_will_block(struct plug_call *call);
+
+/* The alarm's time is over: give the session's duty to another thread, if its holder is still in
+ * the handler for which it was set.  The tick's thread. */
+void plugp_work_alarm(struct plug_plugin *plugin);
 
 /* Wake the handlers of the channel's calls that wait for something. */
 void plugp_work_stir(struct plug_plugin *plugin, const struct channel *channel);

@@ -15,6 +15,11 @@ struct worker *plugp_work_idle(struct plug_plugin *plugin);
  * woken when the lock is released. */
 struct worker *plugp_work_hand_over(struct plug_plugin *plugin, struct role *role);
 
+/* By the holder, whose handler is about to run: keep the role, and have an alarm give it away
+ * should the handler take long.  Returns what ends it; 0: the role has to be handed over. */
+uint64_t plugp_work_set_alarm(struct plug_plugin *plugin, const struct role *role);
+void plugp_work_clear_alarm(struct plug_plugin *plugin, uint64_t alarm);
+
 /* Best without the lock.  NULL: nobody. */
 void plugp_work_wake(struct worker *worker);
 

@@ -54,6 +54,56 @@ rescue(struct plug_plugin *plugin, struct role *role)
 	plugp_work_wake(next);
 }
 
+/* ---- the alarm ---- */
+
+/* Once in a while: calls that come one after the other are worth a watcher, which costs them
+ * nothing, and is found among those who have handed over. */
+uint64_t
+plugp_work_set_alarm(struct plug_plugin *plugin, const struct role *role)
+{
+	struct work *work = &plugin->work;
+	uint64_t now = clock_ns();
+
+	if (role != &work->roles[DUTY_SESSION] || plugin->tick.alarm_fd < 0 || !work->parked ||
+	    (work->alarm_ns && now - work->alarm_ns < WORK_HOT_NS))
+		return 0;
+	work->alarm_ns = now;
+	work->alarm_beat = atomic_load(&role->beat) + 1; /* in the handler */
+	plugp_tick_alarm(&plugin->tick, WORK_ALARM_NS);
+	return work->alarm_beat;
+}
+
+/* Unless it has rung, and may be another handler's by now. */
+void
+plugp_work_clear_alarm(struct plug_plugin *plugin, uint64_t alarm)
+{
+	if (!alarm || plugin->work.alarm_beat != alarm)
+		return;
+	plugin->work.alarm_beat = 0;
+	plugp_tick_alarm(&plugin->tick, 0);
+}
+
+/* The beat of the session's role changes under the lock only. */
+void
+plugp_work_alarm(struct plug_plugin *plugin)
+{
+	struct work *work = &plugin->work;
+	struct role *role = &work->roles[DUTY_SESSION];
+	struct worker *next = NULL;
+
+	pthread_mutex_lock(&work->lock);
+	if (work->alarm_beat && atomic_load(&role->beat) == work->alarm_beat) {
+		next = plugp_work_idle(plugin);
+		if (next) {
+			atomic_store(&role->beat, work->alarm_beat + 1);
+			give_role(work, role, next, true);
+		}
+	}
+	work->alarm_beat = 0;
+	pthread_mutex_unlock(&work->lock);
+	plugp_work_wake(next);
+}
+
 void
 plugp_work_will_block(struct plug_call *call)
 {

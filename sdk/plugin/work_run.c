@@ -138,14 +138,19 @@ run_holding(struct worker *worker, struct role *role, struct plug_call *call)
 	struct plug_plugin *plugin = worker->plugin;
 	uint32_t average = plugp_methods_average(&plugin->methods, call->method);
 	struct worker *next = NULL;
+	bool watched = atomic_load(&plugin->work.watched);
+	uint64_t alarm = 0;
 
-	if (!atomic_load(&plugin->work.watched) || average == 0 || average > WORK_QUICK_NS)
+	if (!watched && average <= WORK_QUICK_NS)
+		alarm = plugp_work_set_alarm(plugin, role);
+	if (!alarm && (!watched || average == 0 || average > WORK_QUICK_NS))
 		next = plugp_work_hand_over(plugin, role);
 	if (role->holder == worker) {
 		role->current = call;
 		atomic_fetch_add(&role->beat, 1);
 	}
 	plugp_work_execute(worker, call, next);
+	plugp_work_clear_alarm(plugin, alarm);
 	if (role->holder == worker)
 		atomic_fetch_add(&role->beat, 1);
 }

@@ -5,6 +5,8 @@
 
 #include "cases.h"
 
+#define COLD_US 30000 /* without calls: nobody watches any more */
+
 static int
 start_probe(void **state)
 {
@@ -108,6 +110,35 @@ test_a_quick_method_that_turns_slow_deafens_nobody(void **state)
 		assert_pong(*state, 200);
 		assert_answer(*state, 90001u + (unsigned)round, PLUG_OK, "");
 	}
+}
+
+/* After a while without calls it runs one itself, even of a method that it has not seen, with an
+ * alarm set; the second comes when the first has made it ring, and has its own. */
+static void
+test_a_first_call_that_is_slow_deafens_nobody(void **state)
+{
+	uint64_t id = 1;
+
+	for (int round = 0; round < 5; round++) {
+		usleep(COLD_US);
+		call_text(*state, id, "block", "400000");
+		assert_pong(*state, 200);
+		usleep(COLD_US);
+		call_text(*state, id + 1, "spin", "400000");
+		assert_pong(*state, 200);
+		assert_answer(*state, id, PLUG_OK, "");
+		assert_answer(*state, id + 1, PLUG_OK, "");
+		id += 2;
+	}
+	for (; id < 30; id++) { /* and now they are quick */
+		usleep(COLD_US);
+		call_text(*state, id, "block", "0");
+		assert_answer(*state, id, PLUG_OK, "");
+	}
+	usleep(COLD_US);
+	call_text(*state, id, "block", "400000");
+	assert_pong(*state, 200);
+	assert_answer(*state, id, PLUG_OK, "");
 }
 
 static void
@@ -368,6 +399,7 @@ main(void)
 		CASE(test_calls_beyond_the_workers_wait_their_turn, start_two_workers),
 		CASE(test_a_queued_call_past_its_deadline_is_answered, start_two_workers),
 		CASE(test_a_quick_method_that_turns_slow_deafens_nobody, start_probe),
+		CASE(test_a_first_call_that_is_slow_deafens_nobody, start_probe),
 		CASE(test_a_quick_method_that_waits_in_the_sdk_deafens_nobody, start_probe),
 		CASE(test_the_window_holds_a_stream_until_credit_comes, start_small_limits),
 		CASE(test_cancel_ends_a_stream_held_by_its_window, start_small_limits),
