@@ -94,10 +94,11 @@ struct instance {
 	bool declared; /* FAILED before READY, refused, or never executed: no restart */
 	bool asked;    /* an operator, restart or shutdown wanted it to end */
 	struct exit_status status;
-	struct last_calls *last_calls; /* death.h; NULL: not noted */
-	int dying;                     /* the fault signal that it says hit it; 0: none */
-	uint64_t dying_ms;             /* CLOCK_MONOTONIC; when it said so */
-	struct plug_trace *trace;      /* and where; NULL: not said */
+	struct last_calls *last_calls;   /* death.h; NULL: not noted */
+	struct plug_vitals *last_vitals; /* of a dead process; NULL: not read */
+	int dying;                       /* the fault signal that it says hit it; 0: none */
+	uint64_t dying_ms;               /* CLOCK_MONOTONIC; when it said so */
+	struct plug_trace *trace;        /* and where; NULL: not said */
 
 	/* private */
 	int pidfd, error_fd, vitals_fd;

@@ -141,6 +141,7 @@ instance_on_process_end(struct ev_loop *loop, ev_io *w, int revents)
 	ev_timer_stop(loop, &in->dying_w);
 	broker_take_last(&in->broker); /* what it said of its death, before it is looked at */
 	in->exited = true;
+	instance_keep_vitals(in);
 	give_way(in);
 	instance_mark_exited(in);
 	ev_timer_stop(loop, &in->resume_w);

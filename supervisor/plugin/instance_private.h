@@ -59,6 +59,9 @@ void instance_on_last_words(struct ev_loop *loop, ev_timer *w, int revents);
 /* The process is dead: kill what it has left behind, and reap it if it was asked to end.  Once. */
 void instance_collect(struct instance *in);
 
+/* Its process has ended: what it wrote last is read once. */
+void instance_keep_vitals(struct instance *in);
+
 /* Everything it holds, in any stage of being built; frees it. */
 void instance_free(struct instance *in);
 

@@ -448,6 +448,7 @@ instance_free(struct instance *in)
 	}
 	free(in->methods);
 	free(in->last_calls);
+	free(in->last_vitals);
 	free(in->trace);
 	version_unref(in->version);
 	list_remove(&in->node);

@@ -14,7 +14,7 @@ MADE = "made anew"  # watchers, links to others, what is derived
 CARRIED = {
     ("plugin/instance.h", "instance"): (["plugin/instance_state.c", "plugin/instance_start.c"], {
         "node": MADE, "plugin": MADE, "exit_w": MADE, "calls": "by the router", "in_flight": "by the router",
-        "channels": "by channels", "channel_count": "by channels", "channels_overdue": "by channels",
+        "channels": "by channels", "channel_count": "by channels", "channels_overdue": "by channels", "last_vitals": "read again",
         "accused": "by the router",
     }),
     ("plugin/instance.h", "instance_method"): (["plugin/instance_state.c"], {}),
@@ -57,7 +57,7 @@ CARRIED = {
     ("serve/control_private.h", "event_follower"): (["serve/control_state.c"], {"follower": MADE}),
     ("plugin/host.h", "host"): (["daemon_state.c"], {
         "loop": MADE, "limits": "of the settings", "autostart": "of the settings", "start_rank": "of the settings", "ops": MADE, "ops_user": MADE, "is_child": MADE,
-        "is_child_user": MADE, "shutting_down": "then there is no upgrade", "rundir": MADE, "oom_kills": "seen again", "ticks": "seen again",
+        "is_child_user": MADE, "shutting_down": "then there is no upgrade", "rundir": MADE, "lull": MADE, "oom_kills": "seen again", "ticks": "seen again",
     }),
     ("daemon_private.h", "daemon"): (["daemon_state.c", "daemon.c"], {}),
     ("os/rundir.h", "rundir"): (["daemon_state.c"], {}),
