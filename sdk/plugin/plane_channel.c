@@ -91,6 +91,13 @@ plugp_channel_release(struct channel *channel)
 }
 
 void
+plugp_channel_leave(struct channel *channel)
+{
+	plugs_exchange_leave(channel->exchange);
+	channel->exchange = NULL;
+}
+
+void
 plugp_channel_free(struct channel *channel)
 {
 	if (!channel)

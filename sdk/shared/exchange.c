@@ -114,6 +114,17 @@ plugs_exchange_close(struct plugs_exchange *exchange)
 	plugs_exchange_unref(exchange);
 }
 
+void
+plugs_exchange_leave(struct plugs_exchange *exchange)
+{
+	if (!exchange)
+		return;
+	plugs_exchange_on_due(exchange, NULL, NULL);
+	pthread_mutex_lock(&exchange->lock);
+	exchange->wake_fd = -1;
+	pthread_mutex_unlock(&exchange->lock);
+}
+
 /* ---- arenas shown ---- */
 
 /* 0, or the error of a message to the other side; fd -1: without one. */

@@ -86,6 +86,11 @@ struct plugs_exchange *plugs_exchange_new(enum plug_region_side side, int wake_f
 /* The channel ends: gives up the reference of plugs_exchange_new().  NULL is allowed. */
 void plugs_exchange_close(struct plugs_exchange *exchange);
 
+/* A plugin's process ends, and the other side may come later: nothing is sent any more, and what is
+ * lent is not taken back, as little as if the process had been killed.  Instead of the close;
+ * nothing of it is freed.  NULL is allowed. */
+void plugs_exchange_leave(struct plugs_exchange *exchange);
+
 void plugs_exchange_ref(struct plugs_exchange *exchange);
 void plugs_exchange_unref(struct plugs_exchange *exchange);
 

@@ -24,7 +24,8 @@
 /* What a client is owed for an id of its own: one end for each beginning. */
 struct owed {
 	unsigned begun, ended;
-	bool open; /* not all of the payload was sent, or it follows something */
+	bool final; /* the Reply whose Chunks come is the last; another may end it before they do */
+	bool open;  /* not all of the payload was sent, or it follows something */
 };
 
 struct visitor {
@@ -100,7 +101,8 @@ check_message(struct visitor *v, const Plug__Envelope *env)
 	case PLUG__ENVELOPE__BODY_REFUSED:
 		return;
 	case PLUG__ENVELOPE__BODY_REPLY:
-		owed->ended += !env->reply->partial;
+		owed->final = !env->reply->partial;
+		owed->ended += owed->final && !env->reply->more;
 		break;
 	case PLUG__ENVELOPE__BODY_RESPONSE:
 		owed->ended += !env->response->more;
@@ -110,6 +112,7 @@ check_message(struct visitor *v, const Plug__Envelope *env)
 		break;
 	default:
 		CHECK(env->body_case == PLUG__ENVELOPE__BODY_CHUNK);
+		owed->ended += owed->final && env->chunk->last;
 	}
 	CHECK(v->welcome && owed->ended <= owed->begun);
 }

@@ -172,6 +172,23 @@ def test_a_new_process_loses_no_call(tensors, how):
     lost_none(callers)
 
 
+@pytest.mark.parametrize("how", ["reload", "restart"])
+def test_a_caller_who_is_late_has_its_answer(tensors, how):
+    """Its process stands still until the one that answered it has ended, and no longer waits for it."""
+    callers = all_kinds(tensors)
+    for generation in range(2, 5):
+        with procs.Watched(tensors.status("tensors")["pid"]) as old:
+            for caller in callers:
+                caller.process.send_signal(signal.SIGSTOP)
+            tensors.ok(how, "tensors")
+            assert old.gone(build.seconds(20))
+        for caller in callers:
+            caller.process.send_signal(signal.SIGCONT)
+        for caller in callers:
+            caller.goes_on()
+    lost_none(callers)
+
+
 def test_a_crash_and_its_backoff_lose_no_call(site):
     site.plugin("tensors", [PLUGIN, "tensors"], methods={"copy": {"idempotent": True}}, run={"backoff": {"min": "300ms", "max": "300ms"}})
     site.start()
