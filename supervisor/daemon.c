@@ -26,6 +26,7 @@
 #define PREDECESSOR_MS      12000 /* a little more than a guardian takes */
 #define PREDECESSOR_LOOK_MS 5
 #define CHILD_LATER_SECONDS 0.001
+#define CHILD_LOOK_SECONDS  1. /* where nothing tells that one has ended */
 
 /* ---- end ---- */
 
@@ -98,7 +99,8 @@ reap(struct daemon *d)
 		ev_timer_again(d->loop, &d->child_later_w);
 		return;
 	}
-	ev_timer_stop(d->loop, &d->child_later_w);
+	if (ev_is_active(&d->child_w))
+		ev_timer_stop(d->loop, &d->child_later_w);
 	tree_reap_strangers(&strangers);
 }
 
@@ -239,11 +241,14 @@ watch_children(struct daemon *d)
 	ev_io_init(&d->child_w, on_child, fd, EV_READ);
 	ev_set_priority(&d->child_w, EV_MINPRI);
 	d->child_w.data = d;
-	if (fd >= 0)
+	if (fd >= 0) {
 		ev_io_start(d->loop, &d->child_w);
-	else
-		log_error("signalfd: %s; what plugins leave behind is reaped only when plugd ends",
-			  strerror(errno));
+		return;
+	}
+	log_warn("signalfd: %s; what plugins leave behind is reaped once a second",
+		 strerror(errno));
+	d->child_later_w.repeat = CHILD_LOOK_SECONDS;
+	ev_timer_again(d->loop, &d->child_later_w);
 }
 
 static void

@@ -193,12 +193,12 @@ plugp_tick_stop(struct plug_plugin *plugin)
 	tick->running = false;
 }
 
-void
+bool
 plugp_tick_alarm(struct tick *tick, uint64_t ns)
 {
 	const struct itimerspec in = {.it_value = {.tv_nsec = (long)ns}};
 
-	timerfd_settime(tick->alarm_fd, 0, &in, NULL);
+	return tick->alarm_fd >= 0 && timerfd_settime(tick->alarm_fd, 0, &in, NULL) == 0;
 }
 
 void

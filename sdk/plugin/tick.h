@@ -33,7 +33,8 @@ void plugp_tick_stop(struct plug_plugin *plugin);
 /* Make it look now.  Any thread. */
 void plugp_tick_wake(struct tick *tick);
 
-/* Have it call plugp_work_alarm() in `ns`; 0: not any more.  Wakes nobody now.  Any thread. */
-void plugp_tick_alarm(struct tick *tick, uint64_t ns);
+/* Have it call plugp_work_alarm() in `ns`; 0: not any more.  Wakes nobody now.  False: it will not,
+ * for want of a descriptor or of permission.  Any thread. */
+bool plugp_tick_alarm(struct tick *tick, uint64_t ns);
 
 #endif

@@ -1,8 +1,9 @@
 /*
- * Who has which duty.  Everything here is called with work.lock held, but the plane's holder runs
- * quick handlers without it (plane_take.c).  It makes `beat` odd, then looks at
- * `watched`; the watcher withdraws `watched`, and goes only when it has seen no new beat a whole
- * look later, by when the beat of a holder that still saw it is visible.
+ * Who has which duty.  Everything here is called with work.lock held, but for plugp_work_alarm()
+ * and _will_block(), which take it, and the plane's holder runs quick handlers without it
+ * (plane_take.c).  It makes `beat` odd, then looks at `watched`; the watcher withdraws `watched`,
+ * and goes only when it has seen no new beat a whole look later, by when the beat of a holder that
+ * still saw it is visible.
  */
 #include "clock.h"
 #include "state.h"
@@ -64,12 +65,13 @@ plugp_work_set_alarm(struct plug_plugin *plugin, const struct role *role)
 	struct work *work = &plugin->work;
 	uint64_t now = clock_ns();
 
-	if (role != &work->roles[DUTY_SESSION] || plugin->tick.alarm_fd < 0 || !work->parked ||
+	if (role != &work->roles[DUTY_SESSION] || !work->parked ||
 	    (work->alarm_ns && now - work->alarm_ns < WORK_HOT_NS))
+		return 0;
+	if (!plugp_tick_alarm(&plugin->tick, WORK_ALARM_NS))
 		return 0;
 	work->alarm_ns = now;
 	work->alarm_beat = atomic_load(&role->beat) + 1; /* in the handler */
-	plugp_tick_alarm(&plugin->tick, WORK_ALARM_NS);
 	return work->alarm_beat;
 }
 
@@ -111,6 +113,8 @@ plugp_work_will_block(struct plug_call *call)
 	struct worker *next[DUTIES] = {0};
 
 	pthread_mutex_lock(&work->lock);
+	if (work->roles[DUTY_SESSION].holder == call->worker)
+		plugp_work_clear_alarm(call->plugin, work->alarm_beat);
 	for (int duty = 0; duty < DUTIES; duty++) {
 		if (work->roles[duty].holder == call->worker)
 			next[duty] = plugp_work_hand_over(call->plugin, &work->roles[duty]);

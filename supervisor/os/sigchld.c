@@ -7,6 +7,7 @@
 int
 sigchld_open(void)
 {
+	struct sigaction now;
 	sigset_t set;
 	int fd;
 
@@ -16,8 +17,9 @@ sigchld_open(void)
 	if (fd < 0)
 		return -1;
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGCHLD,
-	       SIG_DFL); /* whoever ignores it gets no word, and has no child to wait for */
+	/* Whoever ignores it gets no word, and has no child to wait for. */
+	if (sigaction(SIGCHLD, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+		signal(SIGCHLD, SIG_DFL);
 	return fd;
 }
 

@@ -7,8 +7,8 @@
 #define PLUGD_SIGCHLD_H
 
 /* Readable when a child has ended.  SIGCHLD stays blocked in this thread, and in those that it
- * starts; over an execve(), too, where what has come is not lost.  -1: errno says why, and SIGCHLD
- * is as it was. */
+ * starts, and over an execve(), too, which what has come outlives.  Before it was called children
+ * may have ended unheard: look once.  -1: errno says why, and SIGCHLD is as it was. */
 int sigchld_open(void);
 
 /* It is not readable any more, until the next child ends. */

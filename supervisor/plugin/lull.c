@@ -1,9 +1,12 @@
 #include "plugin/lull.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/timerfd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 /* When this task may run, as things are. */
 static uint64_t
@@ -90,6 +93,10 @@ lull_init(struct lull *lull, struct ev_loop *loop)
 		.loop = loop,
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC),
 	};
+	if (lull->fd < 0)
+		log_warn("timerfd: %s; what plugins print is read in whole milliseconds, and may "
+			 "hold up calls for some 60 us",
+			 strerror(errno));
 	list_init(&lull->tasks);
 	ev_timer_init(&lull->soon_w, on_soon, 0., 0.);
 	ev_set_priority(&lull->soon_w,

@@ -117,6 +117,7 @@ static void
 go_on(struct output_pipe *pipe)
 {
 	struct ev_loop *loop = pipe->output->loop;
+	ev_tstamp since = ev_now(loop) - pipe->begin;
 
 	if (pipe->kept) {
 		ev_io_stop(loop, &pipe->w);
@@ -125,7 +126,7 @@ go_on(struct output_pipe *pipe)
 	}
 	pipe->long_lines = pipe->short_lines < READ_BYTES / OUTPUT_LINE_BYTES;
 	if (pipe->taken >= OUTPUT_STRETCH_BYTES)
-		rest(pipe, seconds_of(pipe->taken) - (ev_now(loop) - pipe->begin));
+		rest(pipe, seconds_of(pipe->taken) - (since > 0. ? since : 0.)); /* clocks jump */
 	else
 		ev_io_start(loop, &pipe->w);
 }
@@ -170,7 +171,8 @@ begin_stretch(struct output_pipe *pipe)
 	pipe->taken = 0;
 }
 
-/* It has rested, or the others have had their turn. */
+/* It has rested, or the others have had their turn.  (Of what an upgrade has settled meanwhile
+ * nothing is kept: then the rest is not waited for.) */
 static void
 on_lull(struct lull_task *task)
 {
@@ -194,7 +196,8 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	(void)revents;
 	if (since < 0. || since >= OUTPUT_STRETCH_SECONDS)
 		begin_stretch(pipe);
-	pipe->task.latest_ns = clock_mono_ns() + LULL_MOST_NS;
+	/* The time that a whole stretch may wait, in proportion. */
+	pipe->task.latest_ns = clock_mono_ns() + LULL_MOST_NS * next_read(pipe) / LARGE_BYTES;
 	take(pipe);
 }
 

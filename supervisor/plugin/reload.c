@@ -79,9 +79,24 @@ end_new(struct slot *slot)
 	instance_handle(in, PE_STOP);
 }
 
+/* What a watcher finds on disk when it looks at it with the version from before: it is not to be
+ * tried again by itself.  A watcher that saw it in force has forgotten that it was tried. */
+static uint64_t
+refused_digest(const struct version *refused, const struct version *before)
+{
+	uint64_t fingerprint = refused->spec->fingerprint, digest;
+
+	if (fingerprint == before->spec->fingerprint)
+		return refused->digest;
+	digest = version_digest(before->spec, fingerprint);
+	return digest ? digest : fingerprint;
+}
+
 static void
 come_back(struct slot *slot)
 {
+	if (slot->version && slot->before && slot->version != slot->before)
+		slot->plugin->tried = refused_digest(slot->version, slot->before);
 	keep_version(&slot->version, slot->before);
 	plugin_set_version(slot->plugin, slot->version);
 }

@@ -129,6 +129,34 @@ def test_a_program_that_is_broken_is_tried_once(site):
     assert exe(site.status("actor")["pid"]) == second
 
 
+DIES_SOON = f"#!/bin/sh\n(sleep 0.7; kill -SEGV $$) &\nexec {build.ACTOR} \"$@\"\n"
+
+
+@pytest.mark.parametrize("how", ["saved", "verb", "manifest"])
+def test_one_that_dies_soon_after_its_switch_is_tried_once(site, how):
+    """It was in force already, and the watcher has seen that: what is on disk is new to it again."""
+    program = with_program(site)
+    if how == "manifest":
+        put(program.with_name("other"), DIES_SOON)
+        site.plugin("actor", [program.with_name("other"), "--version", "1.1.0"], version="1.1.0", run={"watch": True})
+    else:
+        put(program, DIES_SOON)
+    if how == "verb":
+        site.ok("reload", "actor")
+    site.event("rolled-back", "actor", "within 5 s of its reload")
+    until(lambda: site.status("actor")["state"] == "ready", "the one from before is started again")
+    before = site.status("actor")
+    (program.parent / "neighbour").write_text("x")
+    os.utime(program.parent)
+    time.sleep(2)
+    after = site.status("actor")
+    assert (after["pid"], after["generation"]) == (before["pid"], before["generation"]), "what was refused is not tried again"
+    assert sum(e["kind"] == "changed" for e in site.events.seen) <= 1
+    put(program)
+    site.plugin("actor", [program, "--version", "1.2.0"], version="1.2.0", run={"watch": True})
+    until(lambda: site.status("actor")["version"] == "1.2.0", "mended, it is tried")
+
+
 def test_a_program_that_becomes_executable_later(site):
     program = with_program(site)
     second = put(program, mode=0o644)

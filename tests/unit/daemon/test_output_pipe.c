@@ -198,6 +198,26 @@ test_a_read_is_handed_out_in_pieces(void **state)
 		ev_run(t.loop, EVRUN_ONCE);
 }
 
+/* The loop's time is that of the wall: set back meanwhile, it must not make the rest longer. */
+static void
+test_the_clock_is_set_back(void **state)
+{
+	uint64_t began = clock_mono_ns();
+
+	(void)state;
+	for (unsigned i = 0; is_read(); i++) {
+		assert_true(i < 1000);
+		print();
+		ev_invoke(t.loop, &t.pipe.w, EV_READ);
+		while (t.pipe.kept) {
+			t.pipe.begin += 3600.;
+			lull_cancel(&t.pipe.task);
+			t.pipe.task.run(&t.pipe.task);
+		}
+	}
+	assert_true(t.pipe.task.from_ns < began + 10 * UINT64_C(1000000000));
+}
+
 /* As at an upgrade. */
 static void
 test_what_is_kept_is_handed_out_on_demand(void **state)
@@ -287,6 +307,7 @@ main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_read_is_handed_out_in_pieces, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_the_clock_is_set_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_kept_is_handed_out_on_demand, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_closed_while_something_is_kept, setup,
