@@ -118,8 +118,9 @@ struct manifest_run {
 enum manifest_system_calls { MANIFEST_CALLS_ALL, MANIFEST_CALLS_DEFAULT };
 
 struct manifest_sandbox {
-	struct field_strings read, write; /* absolute; either not empty: all else is hidden */
-	int system_calls;                 /* enum manifest_system_calls */
+	struct field_strings read,
+		write;    /* absolute; either given, be it empty: all else is hidden */
+	int system_calls; /* enum manifest_system_calls */
 	bool new_privileges;
 };
 

@@ -151,7 +151,7 @@ prepare(const struct spec *spec, struct sandbox_config *config, struct confine *
 	const char *const *write = list_of(&want->write, NULL, NULL);
 	plug_err err = PLUG_ENOMEM;
 
-	config->confine = want->read.count || want->write.count;
+	config->confine = want->read.items || want->write.items; /* also of none */
 	config->read_only = read;
 	config->writable = write;
 	if (config->confine)

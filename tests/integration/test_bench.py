@@ -149,7 +149,7 @@ def test_calls_that_fail_are_counted(site):
     pid = site.ready()["pid"]
     process = site.ctl_start("--json", "bench", "actor", "sleep", "--duration", "3s", "--in-flight", "16",
                              "--payload", "ms=500", "--plane", "control", "--warm-up", "1ms")
-    while calls_of(site) < 20:
+    while calls_of(site) < 20 or not site.status("actor")["instance_list"][0]["in_flight"]:
         assert process.poll() is None
     os.kill(pid, signal.SIGKILL)
     out, err = process.communicate(timeout=build.seconds(30))

@@ -133,6 +133,21 @@ def test_confined_files(site):
     assert "files confined by Landlock" in site.event("started", "actor")["detail"]
 
 
+@pytest.mark.skipif(bool(build.SANITIZE), reason="sanitizers write their reports elsewhere")
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_an_empty_list_confines_too(site, kind):
+    hidden = site.root / "hidden"
+    hidden.mkdir()
+    site.actor("actor", sandbox={kind: []})
+    site.start()
+    if "no Landlock" in site.ctl("start", "actor").err:
+        pytest.skip("no Landlock in this kernel")
+    assert "files confined by Landlock" in site.event("started", "actor")["detail"]
+    site.ready()
+    answer = site.ctl("call", "actor", "record", json.dumps({"file": str(hidden / "f"), "text": "x"}))
+    assert answer.status == 1 and not (hidden / "f").exists()
+
+
 def test_missing_path(site):
     site.actor("actor", sandbox={"read": ["/no/such/place"]}, run={"restart": "never"})
     site.start()
