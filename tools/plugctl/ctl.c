@@ -37,7 +37,9 @@ hint(const struct ctl *ctl, plug_err err)
 			       ? "give it longer with --timeout"
 			       : "`plugctl status` shows what plugd and the plugin are doing";
 	case PLUG_EGONE:
-		return strcmp(verb, "call") == 0 ? "`plugctl crashes` says why it died" : NULL;
+		return strcmp(verb, "call") == 0
+			       ? "`plugctl crashes` says why the plugin died; if plugd did, its log"
+			       : NULL;
 	default:
 		return NULL;
 	}
