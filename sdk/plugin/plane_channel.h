@@ -85,7 +85,7 @@ plug_err plugp_channel_new(struct plug_plugin *plugin, uint64_t number, uint64_t
 /* Unmap and close everything; what it was called stays.  Nobody else may know it any more. */
 void plugp_channel_release(struct channel *channel);
 
-/* The process ends while its caller is late: what is lent with answers stays good for him. */
+/* The process ends, and its caller may be late: what is lent with answers stays good for him. */
 void plugp_channel_leave(struct channel *channel);
 
 /* NULL is allowed. */
