@@ -62,8 +62,8 @@ plugp_plane_fini(struct plug_plugin *plugin)
 
 	while ((channel = plane->channels) != NULL) {
 		plane->channels = channel->next;
-		plugp_channel_leave(
-			channel); /* who has taken an answer may not have looked at it */
+		/* Who has taken an answer may not have looked at it yet. */
+		plugp_channel_leave(channel);
 		plugp_channel_free(channel);
 	}
 	plugp_spares_fini(plane);

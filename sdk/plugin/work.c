@@ -10,8 +10,8 @@
  * - The queue is not empty only while running == limit; whoever ends a handler looks there first.
  *   The plane's holder may be one of the running without a handler: it is told then.
  * - A holder that runs a handler without handing over first needs a watcher, a thread that looks
- *   every WORK_LOOK_NS while traffic is hot, or, the session's, an alarm, for which the tick's
- * thread has to run.  When nothing happens nobody looks.
+ *   every WORK_LOOK_NS while traffic is hot, or, the session's, an alarm (work_role.c).  When
+ *   nothing happens nobody looks.
  */
 #include "work.h"
 

@@ -119,7 +119,6 @@ plugs_exchange_leave(struct plugs_exchange *exchange)
 {
 	if (!exchange)
 		return;
-	plugs_exchange_on_due(exchange, NULL, NULL);
 	pthread_mutex_lock(&exchange->lock);
 	exchange->wake_fd = -1;
 	pthread_mutex_unlock(&exchange->lock);

@@ -155,12 +155,6 @@ lull_await_rest(struct lull *lull, struct lull_task *task)
 	await(lull, task, 0, task->latest_ns);
 }
 
-bool
-lull_is_awaited(const struct lull_task *task)
-{
-	return !list_empty(&task->node);
-}
-
 void
 lull_cancel(struct lull_task *task)
 {

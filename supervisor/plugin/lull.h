@@ -54,8 +54,6 @@ void lull_await(struct lull *lull, struct lull_task *task, uint64_t from_ns);
  * the whole was to be done. */
 void lull_await_rest(struct lull *lull, struct lull_task *task);
 
-bool lull_is_awaited(const struct lull_task *task);
-
 /* Safe on one that does not wait. */
 void lull_cancel(struct lull_task *task);
 

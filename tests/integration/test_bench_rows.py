@@ -94,6 +94,4 @@ def test_calls_during_upgrades():
     assert (lost["value"]["p50"], lost["verdict"]) == (0, "reached"), lost["note"]
     assert row_of(rows, "longest time without an answer")["reach"]["at_most"] == 50
     tail = row_of([row for row in rows if row["unit"] == "us, p99.9"], "data plane")
-    assert tail["rounds"] == 3
-    # On a machine with too much to do an upgrade may take all of a quick round.
-    assert tail["ratio"] is None or 0 < tail["ratio_low"] <= tail["ratio"] <= tail["ratio_high"]
+    assert 0 < tail["ratio_low"] <= tail["ratio"] <= tail["ratio_high"] and tail["count"] > 0 and tail["rounds"] == 3

@@ -72,13 +72,20 @@ plane_start(struct paced_plane *plane)
 		bench_die("no thread: %s", strerror(failed));
 }
 
-/* Its warm-up is over, and calls are answered. */
+static bool
+has_answered(struct paced_plane *plane, uint64_t due_ns)
+{
+	size_t count = atomic_load_explicit(&plane->count, memory_order_acquire);
+
+	return count && plane->calls[count - 1].due_ns >= due_ns;
+}
+
 static void
-plane_await(struct paced_plane *plane)
+plane_await(struct paced_plane *plane, uint64_t due_ns)
 {
 	const struct timespec step = {.tv_nsec = STEP_NS};
 
-	while (!atomic_load_explicit(&plane->count, memory_order_acquire)) {
+	while (!has_answered(plane, due_ns)) {
 		if (pthread_tryjoin_np(plane->thread, NULL) == 0)
 			bench_die("paced calls: %s", plane->why);
 		nanosleep(&step, NULL);
@@ -94,8 +101,14 @@ paced_start(struct daemon *daemon, const char *plugin, struct paced *ret)
 	pacer_start(daemon->bench, (double[]){PACED_DATA_RATE, PACED_CONTROL_RATE}, &ret->pacer);
 	for (unsigned i = 0; i < PACED_PLANES; i++)
 		plane_start(&ret->planes[i]);
+	paced_await(ret, 0);
+}
+
+void
+paced_await(struct paced *paced, uint64_t due_ns)
+{
 	for (unsigned i = 0; i < PACED_PLANES; i++)
-		plane_await(&ret->planes[i]);
+		plane_await(&paced->planes[i], due_ns);
 }
 
 void

@@ -68,6 +68,10 @@ void paced_stop(struct paced *paced);
 
 void paced_close(struct paced *paced);
 
+/* Returns when both planes have answered a call that was due at this time (bench_now_ns()) or
+ * later: on a machine that has too much to do they may be far behind. */
+void paced_await(struct paced *paced, uint64_t due_ns);
+
 /* What is of interest is being done from one to the other. */
 void paced_window_begin(struct paced *paced);
 void paced_window_end(struct paced *paced);

@@ -148,15 +148,12 @@ struct tails {
 	struct samples within, without, ratios;
 };
 
-/* A round in which all calls were on one side says nothing. */
 static void
 add_round(struct tails *tails, const struct paced_halves *halves)
 {
 	double within = histogram_quantile(&halves->within, 0.999) / 1e3;
 	double without = histogram_quantile(&halves->without, 0.999) / 1e3;
 
-	if (!halves->within.count || !halves->without.count)
-		return;
 	samples_add(&tails->within, within);
 	samples_add(&tails->without, without);
 	samples_add(&tails->ratios, within / without);

@@ -17,12 +17,15 @@
 #define REACH_MS  50.
 #define UNCHANGED 1.1 /* p99.9 of two halves of one run differ by as much */
 
+/* In which calls are answered: what is within an upgrade is compared with that. */
 static void
-rest(void)
+rest(struct paced *paced)
 {
 	const struct timespec time = {.tv_nsec = REST_NS};
+	uint64_t began_ns = bench_now_ns();
 
 	nanosleep(&time, NULL);
+	paced_await(paced, began_ns);
 }
 
 /* The exit status of plugctl; what it says is kept in a file. */
@@ -96,7 +99,7 @@ upgrades(struct daemon *daemon, struct paced *paced, size_t count, const char *s
 	char why[256];
 
 	for (size_t i = 0; i < count; i++) {
-		rest();
+		rest(paced);
 		paced_window_begin(paced);
 		if (upgrade(daemon, said)) {
 			read_said(said, why, sizeof(why));
@@ -104,7 +107,7 @@ upgrades(struct daemon *daemon, struct paced *paced, size_t count, const char *s
 		}
 		paced_window_end(paced);
 	}
-	rest();
+	rest(paced);
 }
 
 /* Each upgrade is a window. */
